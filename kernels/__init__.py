@@ -1,0 +1,1 @@
+"""Everything that touches GPU code or runs on the GPU. Imports nothing of ours but the errors."""

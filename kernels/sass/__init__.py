@@ -1,0 +1,1 @@
+"""GPU machine code (SASS) in, kernel mix out."""

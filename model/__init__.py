@@ -1,0 +1,1 @@
+"""What hashwarden knows: features, networks, calibration, verdict rules, artifacts."""

@@ -1,0 +1,1 @@
+"""What runs on a node: scanner, scorer, agent. Never imports torch."""

@@ -1,0 +1,1 @@
+"""hashwarden scan: targets in, verdicts out."""

@@ -1,0 +1,1 @@
+"""Reads tables and traces, trains and evaluates models; never touches a live GPU."""
