@@ -32,8 +32,10 @@ _HEADER = np.dtype(
     "V16,<u2,<u2,<u4,<u8,<u8,<u8,<u4,<u2,<u2,<u2,<u2,<u2,<u2",
 )
 _SECTION = np.dtype(
-    [("name", "<u4"), ("type", "<u4"), ("flags", "<u8"), ("address", "<u8"), ("offset", "<u8")]
-    + [("size", "<u8"), ("link", "<u4"), ("info", "<u4"), ("align", "<u8"), ("entry", "<u8")]
+    {
+        "names": ["name", "type", "flags", "address", "offset", "size", "link", "info", "align", "entry"],
+        "formats": ["<u4", "<u4", "<u8", "<u8", "<u8", "<u8", "<u4", "<u4", "<u8", "<u8"],
+    }
 )
 _SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
@@ -74,6 +76,16 @@ class Symbols:
     def name(self, index: int) -> str:
         """The name of symbol ``index``."""
         return _name(self.strings, int(self.table["name"][index]))
+
+    def names(self, indices: npt.NDArray[np.int64], where: str) -> list[str]:
+        """The names of several symbols; their sum is bounded.
+
+        Raises
+        ------
+        MalformedError
+            If they have more than `MAX_STRINGS` bytes together.
+        """
+        return _names(where, self.strings, self.table["name"][indices].tolist())
 
 
 @final
@@ -139,7 +151,7 @@ class Elf:
             return Symbols(np.zeros(0, _SYMBOL), b"")
         count = section.size // _SYMBOL.itemsize
         if count > MAX_SYMBOLS or section.link >= len(self.sections):
-            raise _malformed(f"a symbol table of {count} entries, names in section {section.link}", self.source)
+            raise _malformed(f"a symbol table of {count} entries, names in section {section.link}", self.source.where)
         table = np.frombuffer(self.read(section)[: count * _SYMBOL.itemsize], _SYMBOL)
         return Symbols(table, _strings(self, self.sections[section.link]))
 
@@ -170,7 +182,7 @@ def read_elf(source: ByteSource) -> Elf:
         )
     raw = bytes(source.read(0, _HEADER.itemsize))
     if raw[:4] != ELF_MAGIC:
-        raise _malformed(f"a file that starts with {raw[:4].hex()}", source)
+        raise _malformed(f"a file that starts with {raw[:4].hex()}", source.where)
     if raw[4:6] != b"\x02\x01":
         raise UnsupportedError(
             "a 32-bit or big-endian ELF file", "64-bit little-endian", "Nothing: no GPU code of today is in it.",
@@ -189,12 +201,12 @@ def _section_headers(
     if offset == 0:
         return np.zeros(0, _SECTION), 0
     if entry != _SECTION.itemsize:
-        raise _malformed(f"section headers of {entry} bytes", source)
+        raise _malformed(f"section headers of {entry} bytes", source.where)
     first = np.frombuffer(source.read(offset, entry), _SECTION)[0]
     count = int(first["size"]) if count == 0 else count
     names_at = int(first["link"]) if names_at == _EXTENDED_INDEX else names_at
     if count > MAX_SECTIONS:
-        raise _malformed(f"{count} sections", source)
+        raise _malformed(f"{count} sections", source.where)
     return np.frombuffer(source.read(offset, entry * count), _SECTION), names_at
 
 
@@ -203,21 +215,21 @@ def _sections(source: ByteSource, headers: npt.NDArray[np.void], names_at: int) 
     if 0 < names_at < len(headers):
         at = headers[names_at]
         strings = _read_strings(source, int(at["offset"]), int(at["size"]))
-        names = _names(source, strings, headers["name"].tolist())
+        names = _names(source.where, strings, headers["name"].tolist())
     fields = (headers[field].tolist() for field in ("type", "flags", "offset", "size", "link", "info"))
     return tuple(
         Section(index, name, *numbers) for index, (name, *numbers) in enumerate(zip(names, *fields, strict=True))
     )
 
 
-def _names(source: ByteSource, strings: bytes, offsets: list[int]) -> list[str]:
+def _names(where: str, strings: bytes, offsets: list[int]) -> list[str]:
     """Names at the given offsets; their sum is bounded, since many may share one long string."""
     names, total = [], 0
     for offset in offsets:
         name = _name(strings, offset)
         total += len(name)
         if total > MAX_STRINGS:
-            raise _malformed(f"section names of more than {MAX_STRINGS} bytes together", source)
+            raise _malformed(f"names of more than {MAX_STRINGS} bytes together", where)
         names.append(name)
     return names
 
@@ -228,7 +240,7 @@ def _strings(elf: Elf, section: Section) -> bytes:
 
 def _read_strings(source: ByteSource, offset: int, size: int) -> bytes:
     if size > MAX_STRINGS:
-        raise _malformed(f"a string table of {size} bytes", source)
+        raise _malformed(f"a string table of {size} bytes", source.where)
     return bytes(source.read(offset, size)) if size else b""
 
 
@@ -238,5 +250,5 @@ def _name(strings: bytes, offset: int) -> str:
     return strings[offset : end if end >= 0 else offset + MAX_NAME].decode("utf-8", "replace")
 
 
-def _malformed(got: str, source: ByteSource) -> TargetError:
-    return MalformedError(got, "a consistent ELF file", "Fetch or build the file again.", where=source.where)
+def _malformed(got: str, where: str) -> TargetError:
+    return MalformedError(got, "a consistent ELF file", "Fetch or build the file again.", where=where)
