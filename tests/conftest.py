@@ -1,65 +1,119 @@
-"""Real input for the tests: public packages, fetched once, and cubins compiled without a GPU."""
+"""A scorer, a file rule and a reading whose outcome tests can foretell.
 
-import subprocess
-import sys
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-
-import pytest
-
-CACHE = Path(__file__).resolve().parent.parent / ".cache" / "wheels"
-
-SOURCE = r"""
-extern "C" __global__ void k(const unsigned *in, unsigned *out, int n) {
-    __shared__ unsigned tile[32];
-    unsigned a = in[threadIdx.x];
-    for (int i = 0; i < n; ++i) {
-        a = __funnelshift_l(a, a, 7) ^ in[a & 1023];
-        tile[threadIdx.x & 31] = a;
-        __syncthreads();
-        a += tile[(threadIdx.x + i) & 31] + 0x6a09e667u;
-    }
-    out[threadIdx.x] = a;
-}
+The real ones are used in tests/cli/test_end_to_end.py.
 """
 
+from __future__ import annotations
 
-def fetch_wheel(requirement: str, folder: Path = CACHE, platform: str = "manylinux_2_28_x86_64") -> Path:
-    """The wheel of ``NAME==VERSION`` for CPython 3.11 on Linux x86-64, from the cache or from PyPI."""
-    name, version = requirement.split("==")
-    pattern = f"{name.replace('-', '_')}-{version}-*.whl"
-    if not any(folder.glob(pattern)):
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--implementation", "cp", "--python-version", "3.11", "--platform", platform]
-        command += ["--platform", "manylinux2014_x86_64", "--dest", str(folder), requirement]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, f"cannot fetch {requirement}: {done.stderr[-2000:]}"
-    return next(folder.glob(pattern))
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-
-@pytest.fixture(scope="session")
-def wheel() -> Callable[[str], Path]:
-    """Fetch a wheel: ``wheel("xformers==0.0.35")`` is its path. A failed download fails the test."""
-    return fetch_wheel
+import numpy as np
+import pytest
+from hashwarden.kernels.sass.table import NESTED, SCALARS, MixTable, Ragged
+from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict, Verdict
+from hashwarden.serve.scan.events import Event, Finished, Kernels, ReadStats, Unreadable
+from hashwarden.serve.scan.spool import KernelSpool
 
 
-@cache
-def compile_cubin(source: str, arch: str, options: tuple[str, ...] = ()) -> bytes:
-    """CUDA C++ to a cubin with NVRTC, which needs no GPU."""
-    from cuda.core import Program, ProgramOptions
+def make_table(kernels: Sequence[tuple[str, str, int]]) -> MixTable:
+    """Kernels of (file, name, instructions)."""
+    size = len(kernels)
+    scalars = {name: np.zeros(size, np.int64) for name in SCALARS}
+    scalars["arch"] += 90
+    scalars["n_instr"] = np.array([n for _, _, n in kernels], np.int64)
+    text = {
+        "file": np.array([file for file, _, _ in kernels], object),
+        "kernel": np.array([name for _, name, _ in kernels], object),
+        "code_sha1": np.array([f"{abs(hash(name)) & 0xFFFFFFFFFFFFFFFF:016x}" for _, name, _ in kernels], object),
+    }
+    zeros = np.zeros((size, 5), np.int64)
+    return MixTable(scalars, zeros, zeros, {name: Ragged.empty(name, size) for name in NESTED}, text)
 
-    settings = ProgramOptions(arch=arch, define_macro=list(options) or None)
-    return bytes(Program(source, "c++", settings).compile("cubin").code)
+
+class NameScorer:
+    """Judges a kernel by its name: ``mine...`` mines, ``hash...`` hashes, ``odd...`` is unknown."""
+
+    identity: Mapping[str, str] = {"name": "by-name", "version": "1", "sha256": "ab" * 32}
+
+    def judge(self, table: MixTable) -> Sequence[KernelVerdict]:
+        return [self._judge(table, row) for row in range(len(table))]
+
+    def _judge(self, table: MixTable, row: int) -> KernelVerdict:
+        name = table.text["kernel"][row]
+        starts = {
+            "mine": (Verdict.MINING, 0.99, 0.98),
+            "hash": (Verdict.OTHER_HASH, 0.9, 0.1),
+            "odd": (Verdict.ABSTAIN, 0.5, 0.4),
+        }
+        found = next(
+            (value for start, value in starts.items() if name.startswith(start)), (Verdict.NOT_HASH, 0.01, 0.0)
+        )
+        verdict, p_hash, p_mining = found
+        family = "" if verdict is Verdict.ABSTAIN else name
+        reasons = (f"the name begins like {name[:4]}",)
+        sha1, n_instr = table.text["code_sha1"][row], int(table.scalars["n_instr"][row])
+        where, arch = table.text["file"][row], int(table.scalars["arch"][row])
+        return KernelVerdict(row, where, name, arch, p_hash, p_mining, family, verdict, reasons, sha1, n_instr)
 
 
-@pytest.fixture(scope="session")
-def cubin_sm90() -> bytes:
-    """A cubin of the older ELF version with one kernel, ``k``: a loop of rotates and table reads."""
-    return compile_cubin(SOURCE, "sm_90")
+def worst_kernel(where: str, table: MixTable, verdicts: Sequence[KernelVerdict], notes: Sequence[str]) -> FileVerdict:
+    """A file is as bad as its worst kernel."""
+    top = tuple(sorted(verdicts, key=lambda kernel: kernel.verdict.rank))[:3]
+    counts = dict(Counter(kernel.verdict for kernel in verdicts))
+    distinct = len(set(table.text["code_sha1"]))
+    reasons = (f"the worst kernel is {top[0].kernel}",)
+    return FileVerdict(
+        where, top[0].verdict, top[0].p_mining, len(verdicts), distinct, counts, reasons, top, tuple(notes)
+    )
 
 
-@pytest.fixture(scope="session")
-def cubin_sm120() -> bytes:
-    """The same kernel for sm_120."""
-    return compile_cubin(SOURCE, "sm_120")
+@pytest.fixture
+def table_of() -> Callable[[Sequence[tuple[str, str, int]]], MixTable]:
+    return make_table
+
+
+@pytest.fixture
+def scorer() -> NameScorer:
+    return NameScorer()
+
+
+@pytest.fixture
+def rule() -> Callable[..., FileVerdict]:
+    return worst_kernel
+
+
+@pytest.fixture
+def kernel_spool() -> Iterator[KernelSpool]:
+    with KernelSpool() as spool:
+        yield spool
+
+
+@pytest.fixture
+def cache_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def foretold(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, Sequence[Kernels | Unreadable]]], list[str]]:
+    """Let the reading of each named target yield the given events; gives the list of what was read."""
+
+    def install(events: Mapping[str, Sequence[Kernels | Unreadable]]) -> list[str]:
+        read: list[str] = []
+
+        def reader(targets: Sequence[object], *_: object, **__: object) -> Iterator[Event]:
+            for index, target in enumerate(targets):
+                name = str(target)
+                read.append(name)
+                found = events[name]
+                yield from found
+                kernels = sum(len(event.table) for event in found if isinstance(event, Kernels))
+                yield Finished(index, name, ReadStats(files=1, kernels=kernels))
+
+        monkeypatch.setattr("hashwarden.serve.scan.scan.read_targets", reader)
+        return read
+
+    return install

@@ -1,0 +1,113 @@
+"""From the events of reading one target to its report: score, group by file, apply the file rule.
+
+Only one file's kernels are held at a time, without their nested columns: a library of 150,000 kernels
+takes about 150 MB here, a folder of a thousand such libraries no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Protocol, final
+
+from hashwarden.kernels.sass.table import NESTED, MixTable, Ragged
+from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict
+from hashwarden.serve.scan.events import Finished, Kernels, Unreadable
+from hashwarden.serve.scan.result import Problem, TargetReport
+from hashwarden.serve.scan.spool import KernelSpool
+
+__all__ = ["FileRule", "Scorer", "TargetJudge"]
+
+FileRule = Callable[[str, MixTable, Sequence[KernelVerdict], Sequence[str]], FileVerdict]
+"""``(where, table, verdicts, notes) -> FileVerdict``; the table's nested columns are empty (`slim`)."""
+
+
+class Scorer(Protocol):
+    """Judges single kernels."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What the model is called, its version, and ``sha256`` of its file; part of every cache key."""
+
+    def judge(self, table: MixTable) -> Sequence[KernelVerdict]:
+        """One verdict per row, in order."""
+
+
+@final
+class TargetJudge:
+    """Collects what is found in one target.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    rule : FileRule
+        Makes a file's verdict from those of its kernels.
+    spool : KernelSpool
+        Takes every kernel, in order.
+    told : callable
+        Is told each problem as it comes.
+    """
+
+    def __init__(self, scorer: Scorer, rule: FileRule, spool: KernelSpool, told: Callable[[Problem], None]) -> None:
+        self._scorer, self._rule, self._spool, self._told = scorer, rule, spool, told
+        self._first = spool.count
+        self._files: list[FileVerdict] = []
+        self._problems: list[Problem] = []
+        self._where = ""
+        self._tables: list[MixTable] = []
+        self._verdicts: list[KernelVerdict] = []
+
+    def add(self, event: Kernels) -> None:
+        """Judge a batch of kernels."""
+        verdicts = self._scorer.judge(event.table)
+        self._spool.extend(verdicts)
+        slimmed, start = slim(event.table), 0
+        for where, rows in groupby(_file_names(event)):
+            stop = start + sum(1 for _ in rows)
+            if where != self._where:
+                self._close_file()
+                self._where = where
+            self._tables.append(slimmed.take(range(start, stop)))
+            self._verdicts.extend(verdicts[start:stop])
+            start = stop
+
+    def refuse(self, event: Unreadable, name: str) -> None:
+        """Take note of an object that could not be judged."""
+        problem = Problem.of(event.error, name)
+        self._problems.append(problem)
+        self._told(problem)
+
+    def finish(self, event: Finished, sha256: str = "") -> TargetReport:
+        """Close the target."""
+        self._close_file()
+        n_kernels = self._spool.count - self._first
+        return TargetReport(
+            event.name, tuple(self._files), tuple(self._problems), self._first, n_kernels, event.stats, sha256
+        )
+
+    def _close_file(self) -> None:
+        if not self._tables:
+            return
+        inside = [problem for problem in self._problems if file_of(problem.where) == self._where]
+        notes = tuple(dict.fromkeys(problem.got for problem in inside))
+        table = MixTable.concat(self._tables)
+        self._files.append(self._rule(self._where, table, self._verdicts, notes))
+        self._tables, self._verdicts = [], []
+
+
+def file_of(where: str) -> str:
+    """Name the file that a code object lies in: what stands before the last ``#``."""
+    return where.rpartition("#")[0] or where
+
+
+def slim(table: MixTable) -> MixTable:
+    """Leave out its nested columns, which are nine tenths of a table and serve the scorer alone."""
+    empty = {name: Ragged.empty(name, len(table)) for name in NESTED}
+    return MixTable(table.scalars, table.rotate, table.funnel, empty, table.text, table.is_mining)
+
+
+def _file_names(event: Kernels) -> list[str]:
+    """Of rows of a mix table the table itself is the file; what they were measured on is not at hand."""
+    if event.from_table:
+        return [event.from_table] * len(event.table)
+    return [file_of(where) for where in event.table.text["file"]]

@@ -1,0 +1,60 @@
+"""The program ``hashwarden``: its commands, and how every ending becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from hashwarden.cli.evaluate import evaluate_app
+from hashwarden.cli.scan import scan_command
+from hashwarden.cli.text import EXIT_CODES
+from hashwarden.cli.train import train_app
+from hashwarden.errors import HashwardenError
+from hashwarden.serve.scan.text import printable
+from hashwarden.version import __version__
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hashwarden",
+    help="Tell what GPU code computes, from its machine code: mining, other hash work, or neither.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("scan", epilog=EXIT_CODES)(scan_command)
+app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hashwarden {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Tell what GPU code computes, from its machine code: mining, other hash work, or neither."""
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
+    try:
+        app(prog_name="hashwarden")
+    except HashwardenError as error:
+        typer.echo(f"hashwarden: {printable(str(error))}", err=True)
+        raise SystemExit(error.exit_code) from None
