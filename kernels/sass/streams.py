@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, final
+from typing import IO, Any, cast, final
 
 import lz4.frame
 import zstandard
 from hashwarden.kernels.sass.source import ByteSource
 from isal import isal_zlib
 
-from hashwarden.errors import MalformedError, TruncatedError
+from hashwarden.errors import MalformedError, TargetError, TruncatedError
 
 __all__ = ["MAGICS", "PIECE", "Packed", "decompress", "expand"]
 
@@ -72,7 +71,9 @@ def decompress(kind: str, packed: Packed, where: str) -> Iterator[bytes]:
     """
     try:
         yield from _KINDS[kind](packed, where)
-    except (OSError, lzma.LZMAError, zstandard.ZstdError, zlib.error, RuntimeError, EOFError, ValueError) as error:
+    except (TargetError, MemoryError):
+        raise
+    except Exception as error:  # six libraries, each with errors of its own
         raise MalformedError(
             f"{kind} data that does not decompress ({error})", "an undamaged stream", "Fetch it again.", where=where
         ) from error
@@ -129,10 +130,8 @@ def _zstd(packed: Packed, where: str) -> Iterator[bytes]:
     # The library takes a stream that ends inside a frame for a whole one: look at the blocks first.
     if not _zstd_is_whole(packed.source):
         raise _short("zstd", where)
-    reader = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(
-        packed,  # type: ignore[arg-type]  it needs no more than `read`
-        read_across_frames=True,
-    )
+    stream = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
+    reader = stream.stream_reader(cast("IO[bytes]", packed), read_across_frames=True)
     while data := reader.read(PIECE):
         yield data
 
