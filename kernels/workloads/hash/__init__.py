@@ -22,5 +22,12 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload("tilepow_mma", "pearl-matmul", "own-blake3-vector", "tilepow_tensor:hash", "tensor", ("RANK=64", "RANK=256 WARP_TILES=4", "WARP_TILES=1 WARPS=8", "WARP_TILES=4 WARPS=2")),
     Workload("tilepow_noise", "pearl-matmul", "own-blake3-vector", "noise_fill:hash noise_add:helper noise_peel:helper", "integer", ("RANK=32", "RANK=128")),
     Workload("matmul_m31", "btx-matmul", "own-matmul-m31", "field_matrix:hash low_rank_noise:helper matmul_field:hash tile_transcript:hash", "integer", ("TILE=8", "TILE=32 RANK=16", "-O1")),
+    Workload("equihash_bucket", "equihash", "own-equihash-bucket", "equihash_seed:hash equihash_round:hash equihash_final:hash equihash_recover:helper", "memory", ("N=144 K=5 BUCKET_BITS=14 SLOTS=2800", "N=125 K=4 BUCKET_BITS=15 SLOTS=2400", "N=192 K=7 BUCKET_BITS=14 SLOTS=2700", "N=96 K=5 BUCKET_BITS=8 SLOTS=640", "N=48 K=5 BUCKET_BITS=3 SLOTS=96", "-maxrregcount=64")),
+    Workload("equihash_sort", "equihash", "own-equihash-sort", "make_strings:hash sort_count:helper sort_scan:helper sort_scatter:helper join_neighbours:hash", "memory", ("PARAM_N=192 PARAM_K=7", "PARAM_N=96 PARAM_K=5 DIGIT=4", "THREADS=512 DIGIT=6", "PARAM_N=48 PARAM_K=5 DIGIT=4")),
+    Workload("cuckatoo_lean", "cuckoo-cycle", "own-cuckatoo", "lean_mark:hash lean_kill:hash lean_census:helper", "memory", ("EDGE_BITS=31", "EDGE_BITS=12", "-maxrregcount=32")),
+    Workload("cuckaroo_mean", "cuckoo-cycle", "own-siphash-macros", "mean_seed:hash mean_trim:hash mean_recover:hash", "memory", ("SIP_ROTATE=25", "XBITS=7 CAPACITY=8192", "EDGEBITS=14 XBITS=4 CAPACITY=2048")),
+    Workload("cuckoo_tail", "cuckoo-cycle", "own-siphash-macros", "degree_count:hash compact_edges:hash follow_paths:hash", "memory", ("EDGES_LOG2=28", "EDGES_LOG2=12", "-O1")),
+    Workload("heavyhash", "kheavyhash", "own-heavyhash", "heavy_hash:hash", "integer", ("ROLLED", "-maxrregcount=64", "ROLLED -O1")),
+    Workload("heavyhash_blake3", "kheavyhash", "own-heavyhash-blake3", "matrix_blake3:hash", "shared", ("COMPACT", "-maxrregcount=48")),
 )
 # fmt: on

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-
 from hashwarden.kernels.workloads import catalogue, compiler
 
 HERE = Path(__file__).parent
@@ -23,7 +24,9 @@ class HostModule:
     def __init__(self, library: Path) -> None:
         self.library = ctypes.CDLL(str(library))
 
-    def launch(self, kernel: str, grid: int | tuple[int, int], block: int | tuple[int, int], *arguments: object) -> None:
+    def launch(
+        self, kernel: str, grid: int | tuple[int, int], block: int | tuple[int, int], *arguments: object
+    ) -> None:
         """Run a kernel; arrays are passed as pointers, NumPy scalars by value in their own type."""
         cells = [self._cell(argument) for argument in arguments]
         pointers = (ctypes.c_void_p * max(1, len(cells)))(*(cell.ctypes.data for cell in cells))
@@ -54,11 +57,11 @@ def build(folder: Path, name: str, variant: str, symbols: Sequence[str], extra: 
         shutil.copy(override, folder)
     (folder / workload.source).write_text(compiler.source_text(workload))
     exports = [f"SHIM_EXPORT({kernel})" for kernel, _ in workload.entries] + [f"SHIM_SYMBOL({it})" for it in symbols]
-    lines = ['#include "cuda_shim.h"', f'#include "{workload.source}"', *exports, extra]
+    defines = [f"#define {key} {value}" for key, value in chosen.defines]
+    lines = ['#include "cuda_shim.h"', *defines, f'#include "{workload.source}"', *exports, extra]
     (folder / "main.cpp").write_text("\n".join(lines) + "\n")
-    defines = [f"-D{key}={value}" for key, value in chosen.defines]
     sources = [str(folder / "main.cpp"), str(HERE / "cuda_shim.cpp")]
-    command = ["g++", *FLAGS, *defines, f"-I{HERE}", f"-I{folder}", *sources, "-o", str(folder / "host.so")]
+    command = ["g++", *FLAGS, f"-I{HERE}", f"-I{folder}", *sources, "-o", str(folder / "host.so")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:3000]
     return HostModule(folder / "host.so")
@@ -78,3 +81,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., HostModule]:
         return built[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def oracles() -> ModuleType:
+    """Plain Python references of `oracles.py`, each checked itself against hashlib or a published vector."""
+    spec = importlib.util.spec_from_file_location("workload_oracles", HERE / "oracles.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -94,6 +94,15 @@ unsigned shim_ballot(int predicate) {
     shim_warp_barrier();
     return bits;
 }
+int __syncthreads_count(int predicate) {
+    mailbox[current] = predicate != 0;
+    __syncthreads();
+    int count = 0;
+    for (unsigned i = 0; i < mailbox.size(); ++i) count += !fibers[i].done && mailbox[i];
+    __syncthreads();
+    return count;
+}
+int __syncthreads_or(int predicate) { return __syncthreads_count(predicate) != 0; }
 void shim_launch(void (*kernel)(void *), void *argument, shim_dim3 grid, shim_dim3 block) {
     body = kernel;
     body_argument = argument;

@@ -64,7 +64,8 @@ extern "C" unsigned shim_ballot(int predicate);
 static inline void __syncwarp(unsigned = ~0u) { shim_warp_barrier(); }
 static inline void __threadfence() {}
 static inline void __threadfence_block() {}
-static inline int __syncthreads_or(int p);
+extern "C" int __syncthreads_or(int);
+extern "C" int __syncthreads_count(int);
 
 template <class T> static inline shim_u64 shim_bits(T v) { shim_u64 b = 0; memcpy(&b, &v, sizeof v); return b; }
 template <class T> static inline T shim_value(shim_u64 b) { T v; memcpy(&v, &b, sizeof v); return v; }

@@ -35,7 +35,9 @@ def test_single_block_search_finds_the_lowest_nonce(host):
     assert int(best[0]) == min(n for n, head in enumerate(heads) if head <= target)
 
 
-@pytest.mark.parametrize(("variant", "size"), [("", 326), ("HEADER_BYTES=180", 180), ("HEADER_BYTES=80 UNROLL_ROUNDS", 80)])
+@pytest.mark.parametrize(
+    ("variant", "size"), [("", 326), ("HEADER_BYTES=180", 180), ("HEADER_BYTES=80 UNROLL_ROUNDS", 80)]
+)
 def test_header_of_several_blocks_hashed_twice(host, variant, size):
     module = host("blake3_multiblock", variant, symbols=["kHeader"])
     header = bytes((7 * i + 3) % 256 for i in range(size))
