@@ -35,11 +35,11 @@ def solve(module, oracles, header: bytes) -> list[list[int]]:
     for r in range(4):
         source, target = tables[r % 2], tables[(r + 1) % 2]
         module.launch("equihash_round", 8, 32, source, counts[r], target, refs[r + 1], counts[r + 1])
-    solutions, found = np.zeros((16, 2), np.uint32), np.zeros(1, np.uint32)
-    module.launch("equihash_final", 8, 32, tables[0], counts[4], np.uint32(16), solutions, found)
-    indices = np.zeros((16, 32), np.uint32)
-    module.launch("equihash_recover", 16, 32, refs, solutions, indices)
-    return indices[: min(16, int(found[0]))].tolist()
+    solutions, found = np.zeros((400, 2), np.uint32), np.zeros(1, np.uint32)
+    module.launch("equihash_final", 8, 32, tables[0], counts[4], np.uint32(400), solutions, found)
+    indices = np.zeros((400, 32), np.uint32)
+    module.launch("equihash_recover", 400, 32, refs, solutions, indices)
+    return indices[: min(400, int(found[0]))].tolist()
 
 
 def test_solutions_obey_the_definition(host, oracles):
