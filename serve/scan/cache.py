@@ -7,6 +7,7 @@ since a planted entry would be a planted verdict.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -104,17 +105,11 @@ class Cache:
     def key(self, target: str | Path, model: str, limits: Limits) -> CacheKey | None:
         """Hash a target; None if it is no plain file that can be read."""
         try:
-            descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(target, "rb", opener=_open_plain_file) as file:
+                state = os.fstat(file.fileno())
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return None
-        with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor, not a path
-            state = os.fstat(descriptor)
-            if not stat.S_ISREG(state.st_mode):
-                return None
-            try:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError:
-                return None
         parts = json.dumps([SCHEMA, __version__, model, asdict(limits), sha256])
         name = hashlib.sha256(parts.encode()).hexdigest() + _SUFFIX
         return CacheKey(name, sha256, str(target), _state(state))
@@ -172,6 +167,15 @@ class Cache:
                 break
             path.unlink(missing_ok=True)
             total -= state.st_size
+
+
+def _open_plain_file(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe, and nothing but a file."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "no plain file", path)
 
 
 def _unsafe(folder: Path, what: str) -> UsageError:

@@ -8,9 +8,9 @@ from itertools import chain
 
 from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict, Verdict
 from hashwarden.serve.scan.result import ScanReport, TargetReport
-from hashwarden.serve.scan.text import printable, shorten
+from hashwarden.serve.scan.text import printable, shorten, shorten_path
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -34,13 +34,13 @@ MARKS: dict[Verdict, str] = {
 FILES_SHOWN = 12
 NOTES_SHOWN = 2
 _VERDICT_WIDTH = 2 + max(len(verdict) for verdict in Verdict)
-_FIXED = _VERDICT_WIDTH + 9 + 13 + 8
-"""Columns that the verdict, the probability, the kernels and the padding take."""
+_FIXED = _VERDICT_WIDTH + 9 + 7 + 3 * 2
+"""Columns that the verdict, the probability, the kernels and the gaps take."""
 
 
 def render_table(report: ScanReport, console: Console) -> None:
-    """Print one row per target, the files of a target under it, and a summary."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, expand=False)
+    """Print one row per target, under it the files in it that are not innocent, and a summary."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("verdict", no_wrap=True, min_width=_VERDICT_WIDTH)
     table.add_column("P(mining)", justify="right", no_wrap=True, min_width=9)
     table.add_column("kernels", justify="right", no_wrap=True, min_width=7)
@@ -49,74 +49,68 @@ def render_table(report: ScanReport, console: Console) -> None:
     for target in report.targets:
         _add_target(table, target, width)
     console.print(table)
+    console.print()
     console.print(_summary(report))
 
 
 def _add_target(table: Table, target: TargetReport, width: int) -> None:
-    if len(target.files) == 1:
-        _add_row(table, target.verdict, target.files[0], _single(target, width))
-        return
-    name = Text(shorten(printable(target.target), width), style="bold")
-    if target.files:
-        name.append(f"\n{len(target.files):,} files with GPU code", style="dim")
-    why = [name, *_unread(target, width)]
+    lines: list[RenderableType] = [Text(shorten_path(printable(target.target), width), style="bold")]
     kernels = f"{target.n_kernels:,}" if target.n_kernels else ""
-    table.add_row(_verdict(target.verdict), _share(target.files), kernels, Group(*why))
+    if len(target.files) == 1:
+        file = target.files[0]
+        if file.where != target.target:
+            lines.append(_indented(shorten_path(printable(_inside(file.where, target.target)), width - 2)))
+        lines += _why(file, width)
+    elif target.files:
+        lines.append(_dim(f"{len(target.files):,} files with GPU code"))
+    lines += _unread(target, width)
+    table.add_row(_verdict(target.verdict), _share(target.files), kernels, Group(*lines))
+    if len(target.files) > 1:
+        _add_files(table, target, width)
+
+
+def _add_files(table: Table, target: TargetReport, width: int) -> None:
+    """Show the worst files of a target; innocent ones are only counted."""
     files = sorted(target.files, key=lambda file: (file.verdict.rank, -file.p_mining))
-    for file in files[:FILES_SHOWN]:
-        place = "  " + shorten(printable(_inside(file.where, target.target)), width - 2)
-        _add_row(table, file.verdict, file, [Text(place), *_why(file, width - 2)])
-    _add_rest(table, files[FILES_SHOWN:])
-
-
-def _add_row(table: Table, verdict: Verdict, file: FileVerdict, lines: list[Text]) -> None:
-    blind = verdict is Verdict.NOT_JUDGED
-    table.add_row(_verdict(verdict), "" if blind else _share((file,)), f"{file.n_kernels:,}", Group(*lines))
-
-
-def _add_rest(table: Table, rest: list[FileVerdict]) -> None:
-    if rest:
+    shown = [file for file in files if file.verdict is not Verdict.NOT_HASH][:FILES_SHOWN]
+    for file in shown:
+        place = _indented(shorten_path(printable(_inside(file.where, target.target)), width - 2))
+        table.add_row(_verdict(file.verdict), _share((file,)), f"{file.n_kernels:,}", Group(place, *_why(file, width)))
+    rest = files[len(shown) :]
+    if shown and rest:
         counts = ", ".join(f"{n:,} {verdict}" for verdict, n in _count(file.verdict for file in rest))
-        kernels = f"{sum(file.n_kernels for file in rest):,}"
-        table.add_row("", "", kernels, Text(f"  and {len(rest):,} more: {counts}", style="dim"))
+        table.add_row("", "", f"{sum(file.n_kernels for file in rest):,}", _dim(f"and {len(rest):,} more: {counts}"))
 
 
-def _single(target: TargetReport, width: int) -> list[Text]:
-    file = target.files[0]
-    lines = [Text(shorten(printable(target.target), width), style="bold")]
-    if file.where != target.target:
-        inside = "  " + shorten(printable(_inside(file.where, target.target)), width - 2)
-        lines.append(Text(inside))
-    return lines + _why(file, width - 2) + _unread(target, width)
-
-
-def _why(file: FileVerdict, width: int) -> list[Text]:
+def _why(file: FileVerdict, width: int) -> list[RenderableType]:
     words = [*file.reasons[:1], *file.notes[:NOTES_SHOWN]]
-    if file.n_distinct < file.n_kernels and not words:
-        words = [f"{file.n_distinct:,} kernels of distinct code"]
-    return [_indented(printable(text), width) for text in words]
+    return [_dim(_two_lines(text, width)) for text in words]
 
 
-def _indented(text: str, width: int) -> Text:
-    """Two lines at most, so that one talkative file does not push the others off the screen."""
-    return Text("  " + shorten_tail(text, max(width, 18) * 2 - 4), style="dim")
+def _unread(target: TargetReport, width: int) -> list[RenderableType]:
+    """Say why there is no verdict, or what is missing from it."""
+    lines = [*target.notes]
+    if target.problems:
+        first, number = target.problems[0].got, len(target.problems)
+        alone = not target.files and number == 1
+        lines.append(first if alone else f"{number:,} object{'s' * (number > 1)} not judged: {first}")
+    elif not target.files:
+        lines.append("no GPU machine code found")
+    return [_dim(_two_lines(line, width)) for line in lines]
 
 
-def shorten_tail(text: str, width: int) -> str:
-    """Cut the end off a sentence that is too long."""
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _two_lines(text: str, width: int) -> str:
+    """Cut a text to about two lines, so that one talkative file does not push the others off the screen."""
+    text, limit = printable(text), 2 * width - 16
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _unread(target: TargetReport, width: int) -> list[Text]:
-    """Say why there is no verdict, or that a part is missing from it."""
-    if not target.problems:
-        empty = not target.files
-        return [Text("  no GPU machine code found", style="dim")] if empty else []
-    first = target.problems[0].got
-    if not target.files and len(target.problems) == 1:
-        return [_indented(printable(first), width - 2)]
-    objects = "object" if len(target.problems) == 1 else "objects"
-    return [_indented(f"{len(target.problems):,} {objects} not judged: {printable(first)}", width - 2)]
+def _dim(text: str) -> Padding:
+    return Padding(Text(text, style="dim"), (0, 0, 0, 2))
+
+
+def _indented(text: str) -> Padding:
+    return Padding(Text(text), (0, 0, 0, 2))
 
 
 def _inside(where: str, target: str) -> str:
@@ -125,7 +119,7 @@ def _inside(where: str, target: str) -> str:
 
 
 def _verdict(verdict: Verdict) -> Text:
-    return Text(f"{MARKS[verdict]} {verdict}", style=COLOURS[verdict])
+    return Text.assemble((f"{MARKS[verdict]} {verdict}", COLOURS[verdict]))
 
 
 def _share(files: Iterable[FileVerdict]) -> str:
@@ -147,7 +141,8 @@ def _summary(report: ScanReport) -> Text:
     kernels = sum(target.n_kernels for target in report.targets)
     text.append(f"; {kernels:,} kernels in {report.seconds:.1f} s")
     if report.problems:
-        text.append(f"; {len(report.problems):,} not judged in full (see the messages)", style="blue")
+        number = len(report.problems)
+        text.append(f"; {number:,} object{'s' * (number > 1)} not judged")
     return text
 
 

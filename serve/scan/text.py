@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["printable", "shorten"]
+__all__ = ["printable", "shorten", "shorten_path"]
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -30,10 +30,20 @@ def _escape(char: str) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """Cut the middle out of a text that is wider than ``width``; both ends of a path say the most."""
+    """Cut the middle out of a text that is wider than ``width``."""
     if len(text) <= width:
         return text
-    if width < 8:
-        return text[:width]
-    head = (width - 1) // 3
-    return f"{text[:head]}…{text[head + 1 - width :]}"
+    tail = max(width - 1, 0) // 2
+    return f"{text[: max(width - 1 - tail, 0)]}…{text[len(text) - tail :]}"
+
+
+def shorten_path(path: str, width: int) -> str:
+    """Cut leading folders off a path that is wider than ``width``, then the middle of what is left."""
+    if len(path) <= width:
+        return path
+    parts = path.split("/")
+    for first in range(1, len(parts)):
+        rest = "…/" + "/".join(parts[first:])
+        if len(rest) <= width:
+            return rest
+    return shorten(parts[-1], width)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hashwarden.serve.scan.pipeline import Progress
 from hashwarden.serve.scan.result import Problem
-from hashwarden.serve.scan.text import printable, shorten
+from hashwarden.serve.scan.text import printable, shorten_path
 
 __all__ = ["Messages"]
 
@@ -61,5 +61,5 @@ class Messages:
         """Show where the reading stands."""
         numbers = f"{state.kernels:,} kernels, {state.code_bytes / 1e6:,.0f} MB of code"
         width = max(self._console.width - len(numbers) - 16, 10)
-        name = shorten(printable(state.now or state.name), width)
+        name = shorten_path(printable(state.now or state.name), width)
         self._bar.update(self._task, description=Text(f"{numbers}  {name}").markup)

@@ -96,7 +96,7 @@ def _report(*targets: tuple[str, list[int]]) -> Callable[..., ScanReport]:
         ([], FailOn.NOT_JUDGED, 0),
     ],
 )
-def test_exit_codes(targets, level, code, scorer, rule, table_of):  # noqa: PLR0917  three of them are fixtures
+def test_exit_codes(targets, level, code, scorer, rule, table_of):  # noqa: PLR0917  fixtures are arguments
     def file(name: str) -> object:
         table = table_of([("t", name, 50)])
         return rule("t", table, scorer.judge(table), ())
