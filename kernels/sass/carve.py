@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+
 from hashwarden.kernels.sass.elf import EM_CUDA
 from hashwarden.kernels.sass.limits import Budget
 from hashwarden.kernels.sass.source import ByteSource

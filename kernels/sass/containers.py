@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import final
 
+from hashwarden.errors import EmptyTargetError, MalformedError, TargetError, TruncatedError, UnsupportedError
 from hashwarden.kernels.sass.carve import Hit, carve
 from hashwarden.kernels.sass.fatbins import read_fatbin
 from hashwarden.kernels.sass.found import Code, Found, Problem, Ptx, guarded
@@ -23,14 +24,14 @@ from hashwarden.kernels.sass.streams import MAGICS, Packed, decompress, expand
 from hashwarden.kernels.sass.tarred import ar_members, is_tar, tar_members
 from hashwarden.kernels.sass.zipped import Directory, ZipMember, find_directory, zip_members
 
-from hashwarden.errors import EmptyTargetError, MalformedError, TargetError, TruncatedError, UnsupportedError
-
 __all__ = ["OFFER_BYTES", "Offer", "Walker", "printable", "walk"]
 
 OFFER_BYTES = 8 << 20
 """Pieces below this size are not worth handing to another worker."""
 
 _NAME_LENGTH = 1024
+_RUN = 2048
+"""Fat binaries in one piece at most."""
 _HEAD = 16 << 10
 _UNREAD = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
@@ -69,6 +70,15 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in name[:_NAME_LENGTH])
 
 
+Enter = Callable[[str], bool]
+"""Whether an object of that name is to be read."""
+
+
+def _welcome(where: str) -> bool:
+    del where
+    return True
+
+
 def _refuse(source: FilePart, piece: Piece) -> bool:
     del source, piece
     return False
@@ -86,10 +96,12 @@ class Walker:
         Where large decompressed members go.
     offer : callable, optional
         Asked before a large piece is read here.
+    enter : callable, optional
+        Told the name of each object before it is read; the object is left out if it says False.
     """
 
-    def __init__(self, budget: Budget, spool: Spool, offer: Offer = _refuse) -> None:
-        self.budget, self._spool, self._offer = budget, spool, offer
+    def __init__(self, budget: Budget, spool: Spool, offer: Offer = _refuse, enter: Enter = _welcome) -> None:
+        self.budget, self._spool, self._offer, self._enter = budget, spool, offer, enter
 
     def target(self, source: ByteSource) -> Iterator[Found]:
         """Everything in a whole target; an empty one is a problem here, and nothing inside a container."""
@@ -113,7 +125,8 @@ class Walker:
 
     def object(self, source: ByteSource, depth: int) -> Iterator[Found]:
         """Everything in one object that lies in ``depth`` containers."""
-        yield from guarded(self._object(source, depth), source.where)
+        if self._enter(source.where):
+            yield from guarded(self._object(source, depth), source.where)
 
     def _object(self, source: ByteSource, depth: int) -> Iterator[Found]:
         if source.size == 0:
@@ -209,6 +222,8 @@ class Walker:
             yield from guarded(self._zip_member(source, member, where, depth), where)
 
     def _zip_member(self, source: ByteSource, member: ZipMember, where: str, depth: int) -> Iterator[Found]:
+        if not self._enter(where):
+            return
         data = part_of(source, member.offset, member.packed, where)
         if member.method == "stored":
             yield from self.object(data, depth)
@@ -228,7 +243,7 @@ class Walker:
             if claimed > 4 * source.size + OFFER_BYTES:
                 raise MalformedError("code objects that share their bytes", "objects side by side",
                                      "Do not trust this file.", where=source.where)  # fmt: skip
-            if run and (hit.kind != "fatbin" or sum(size for _, size in run) >= 2 * OFFER_BYTES):
+            if run and (hit.kind != "fatbin" or len(run) >= _RUN or sum(size for _, size in run) >= 2 * OFFER_BYTES):
                 yield from self._run(source, run, number)
                 number, run = number + len(run), []
             if hit.kind == "fatbin":
@@ -248,9 +263,10 @@ class Walker:
     def _fatbins(self, source: ByteSource, run: list[tuple[int, int]], number: int) -> Iterator[Found]:
         for index, (offset, size) in enumerate(run, number):
             where = f"{source.where}#fatbin{index}"
-            yield from guarded(self._fatbin(source, offset, size, where), where)
             if self.budget.spent:
                 return
+            if self._enter(where):
+                yield from guarded(self._fatbin(source, offset, size, where), where)
 
     def _fatbin(self, source: ByteSource, offset: int, size: int, where: str) -> Iterator[Found]:
         yield from read_fatbin(part_of(source, offset, size, where), self.budget)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from hashwarden.errors import TargetError, UnsupportedError
 from hashwarden.kernels.sass.carve import carve
 from hashwarden.kernels.sass.elf import ELF_MAGIC
 from hashwarden.kernels.sass.fatbin import FatbinEntry, iter_fatbin
@@ -13,8 +14,6 @@ from hashwarden.kernels.sass.limits import Budget
 from hashwarden.kernels.sass.ptx import ptx_arch, ptx_kernels
 from hashwarden.kernels.sass.source import ByteSource
 from hashwarden.kernels.sass.spool import part_of
-
-from hashwarden.errors import TargetError, UnsupportedError
 
 __all__ = ["read_fatbin"]
 

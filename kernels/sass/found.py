@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
+from hashwarden.errors import HashwardenError, LimitError, MalformedError, TargetError
 from hashwarden.kernels.sass.limits import FLAGS
 from hashwarden.kernels.sass.table import MixTable
-
-from hashwarden.errors import HashwardenError, LimitError, MalformedError, TargetError
 
 __all__ = ["Code", "Found", "Mixes", "Problem", "Ptx", "as_target_error", "guarded"]
 

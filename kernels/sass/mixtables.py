@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from hashwarden.kernels.sass.found import Mixes
 from hashwarden.kernels.sass.limits import Budget, limit_error
 from hashwarden.kernels.sass.parquet import from_arrow, schema

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+
 from hashwarden.kernels.sass.source import ByteSource
 
 __all__ = ["PAGE", "Mapping", "ProcessMemory", "file_mappings", "memory_ranges", "parse_maps", "present_ranges"]

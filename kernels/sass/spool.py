@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import Protocol, final
 
+from hashwarden.errors import TruncatedError
 from hashwarden.kernels.sass.limits import Budget
 from hashwarden.kernels.sass.source import ByteSource, FileSource, MemorySource
-
-from hashwarden.errors import TruncatedError
 
 __all__ = ["IN_MEMORY_BYTES", "FilePart", "LocalSpool", "Spool", "held", "part_of"]
 

@@ -12,10 +12,10 @@ from typing import IO, Any, cast, final
 
 import lz4.frame
 import zstandard
-from hashwarden.kernels.sass.source import ByteSource
 from isal import isal_zlib
 
 from hashwarden.errors import MalformedError, TargetError, TruncatedError
+from hashwarden.kernels.sass.source import ByteSource
 
 __all__ = ["MAGICS", "PIECE", "Packed", "decompress", "expand"]
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
+from hashwarden.errors import MalformedError, TruncatedError, UnsupportedError
 from hashwarden.kernels.sass.limits import Budget
 from hashwarden.kernels.sass.source import ByteSource
-
-from hashwarden.errors import MalformedError, TruncatedError, UnsupportedError
 
 __all__ = ["Member", "ar_members", "is_tar", "tar_members"]
 

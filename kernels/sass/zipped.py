@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
+from hashwarden.errors import EncryptedError, MalformedError, TargetError, TruncatedError, UnsupportedError
 from hashwarden.kernels.sass.limits import Budget
 from hashwarden.kernels.sass.source import ByteSource
-
-from hashwarden.errors import EncryptedError, MalformedError, TargetError, TruncatedError, UnsupportedError
 
 __all__ = ["Directory", "ZipMember", "find_directory", "zip_members"]
 
