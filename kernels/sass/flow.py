@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from hashwarden.kernels.sass import isa
 from hashwarden.kernels.sass.table import MEM_KINDS
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
 from hashwarden.kernels.sass.opcodes import MNEMONICS
 from hashwarden.kernels.sass.table import MEM_KINDS
 

@@ -6,8 +6,9 @@ The engines count; here kernels are packed into batches, and counts become the t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Final, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +23,16 @@ from hashwarden.kernels.sass.table import NESTED, SCALARS, MixTable, Ragged
 
 __all__ = ["ENGINES", "analyse", "unknown_opcodes", "unsupported", "warm_up"]
 
-ENGINES: Final = ("numba", "reference", "numba_cuda", "cupy")
-"""Names of the engines, the default first."""
+ENGINES: Final = {
+    "numba": "hashwarden.kernels.sass.engines.cpu",
+    "reference": "hashwarden.kernels.sass.engines.reference",
+    "numba_cuda": "hashwarden.kernels.sass.engines.numba_cuda",
+    "cupy": "hashwarden.kernels.sass.engines.raw",
+}
+"""The engines, the default first, and the module of each."""
 
 MIN_INSTRUCTIONS: Final = 8
 """Kernels with fewer instructions are not listed."""
-
-_BATCH_BYTES: Final = 16 << 20
 
 
 def analyse(cubins: Sequence[Cubin], engine: str = "numba") -> MixTable:
@@ -54,19 +58,18 @@ def analyse(cubins: Sequence[Cubin], engine: str = "numba") -> MixTable:
     MissingExtraError
         If the engine's package is not installed.
     """
-    run = _engine(engine)
+    module = _engine(engine)
     parts = []
-    for picked in _portions(cubins):
+    for picked in _portions(cubins, module.BATCH_BYTES):
         batch = batch_of([c.code(k) for c, k in picked], [c.arch for c, _ in picked])
-        counts = run(batch)
-        parts.append(_table(picked, batch, counts))
+        parts.append(_table(picked, batch, module.run(batch)))
     return MixTable.concat(parts)
 
 
 def warm_up(engine: str = "numba") -> None:
     """Compile or load an engine, so that workers can be forked from a warm parent."""
     code = bytes(isa.INSTRUCTION_BYTES * MIN_INSTRUCTIONS)
-    _engine(engine)(batch_of([code], [90]))
+    _engine(engine).run(batch_of([code], [90]))
 
 
 def unsupported(cubins: Sequence[Cubin]) -> dict[int, int]:
@@ -93,30 +96,30 @@ def unknown_opcodes(table: MixTable) -> dict[int, dict[int, int]]:
     return found
 
 
-def _engine(name: str) -> Callable[[Batch], Counts]:
-    """The function that computes the counts of a batch; engines are imported when they are used."""
-    if name == "numba":
-        from hashwarden.kernels.sass.engines import cpu as module
-    elif name == "reference":
-        from hashwarden.kernels.sass.engines import reference as module
-    elif name == "numba_cuda":
-        from hashwarden.kernels.sass.engines import numba_cuda as module
-    elif name == "cupy":
-        from hashwarden.kernels.sass.engines import raw as module
-    else:
+class _Engine(Protocol):
+    """What an engine's module offers."""
+
+    BATCH_BYTES: int
+
+    def run(self, batch: Batch) -> Counts: ...
+
+
+def _engine(name: str) -> _Engine:
+    """The module of an engine, imported when it is used."""
+    if name not in ENGINES:
         raise UsageError(f"engine {name!r}", f"one of {', '.join(ENGINES)}", "Name one of them.")
-    return module.run
+    return cast(_Engine, import_module(ENGINES[name]))
 
 
-def _portions(cubins: Sequence[Cubin]) -> Iterator[list[tuple[Cubin, int]]]:
-    """Kernels in lists of about `_BATCH_BYTES`; one kernel may be larger by itself."""
+def _portions(cubins: Sequence[Cubin], most: int) -> Iterator[list[tuple[Cubin, int]]]:
+    """Kernels in lists of at most ``most`` bytes; one kernel may be larger by itself."""
     picked: list[tuple[Cubin, int]] = []
     size = 0
     for cubin in cubins:
         if not isa.is_supported(cubin.arch):
             continue
         for kernel, bytes_ in enumerate(cubin.sizes.tolist()):
-            if picked and size + bytes_ > _BATCH_BYTES:
+            if picked and size + bytes_ > most:
                 yield picked
                 picked, size = [], 0
             picked.append((cubin, kernel))
@@ -144,7 +147,8 @@ def _table(picked: list[tuple[Cubin, int]], batch: Batch, counts: Counts) -> Mix
         {name: nested[name] for name in NESTED},
         {name: np.array(values, object) for name, values in text.items()},
     )
-    return table.take(scalars["n_instr"] >= MIN_INSTRUCTIONS)
+    listed = scalars["n_instr"] >= MIN_INSTRUCTIONS
+    return table if listed.all() else table.take(listed)
 
 
 def _module_constants(picked: list[tuple[Cubin, int]]) -> Ragged:

@@ -3,11 +3,14 @@
 The same functions are compiled for the CPU (engines/cpu.py) and for CUDA (engines/numba_cuda.py), so
 they take arrays only and call nothing. They say what flow.py and mix.py say, written without data
 dependent branches where it costs time: what must not be written goes to a dummy register, what does
-not count gets the key -1. `mix.cu` is the same in CUDA C.
+not count gets the key -1. `mix.cu` is the same in CUDA C. Numba's cache of cpu.py does not notice
+changes here: remove engines/__pycache__ after one.
 
 Arguments throughout: ``words`` uint32, four per instruction; ``first`` and ``n`` the kernel's
 instructions; ``depth`` uint8, loop depth capped; ``properties`` as in `isa.opcode_properties`.
 """
+
+# ruff: noqa: ANN401, PLR0913, PLR0917  compiled code takes arrays, and many of them
 
 from __future__ import annotations
 
@@ -15,12 +18,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DUMMY", "KEY_COLUMNS", "NOBODY", "REGISTERS", "code_length", "flow_keys", "instruction_keys", "mark_loops"]
+__all__ = ["KEY_COLUMNS", "NOBODY", "REGISTERS", "code_length", "flow_keys", "instruction_keys", "mark_loops"]
 
 REGISTERS = 257
 """Length of the register files: R0 to R254, RZ, and a dummy that takes what must not be written."""
 
-DUMMY = 256
 NOBODY = 512
 """The writer of a register that nobody wrote."""
 
@@ -92,14 +94,14 @@ def instruction_keys(
         d, op, form, ra, rc = np.int64(depth[i]), w0 & 511, w0 >> 9 & 7, w0 >> 24, w2 & 255
         run = 0 if properties[op] & 15 else run + 1
         longest = max(longest, run)
-        keys[i, 0] = (w0 & 0xFFF) * 5 + d
-        keys[i, 1] = (w2 >> 8 & 255) * 5 + d if op == 0x012 else -1
-        shift = -1
+        keys[0, i] = (w0 & 0xFFF) * 5 + d
+        keys[1, i] = (w2 >> 8 & 255) * 5 + d if op == 0x012 else -1
+        shift = np.int64(-1)
         if op == 0x019 and ra != 255:
-            shift = d if form == 4 and ra == rc else (d + 5 if rc != 255 else -1)
-        keys[i, 2] = shift
+            shift = d if form == 4 and ra == rc else (d + 5 if rc != 255 else np.int64(-1))
+        keys[2, i] = shift
         found = -1
-        if maybe[w1 >> 16] and (form == 2 or form == 4):
+        if maybe[w1 >> 16] and form in (2, 4):
             low, high = 0, len(values)
             while low < high:
                 middle = (low + high) >> 1
@@ -109,24 +111,22 @@ def instruction_keys(
                     high = middle
             if low < len(values) and np.int64(values[low]) == w1:
                 found = low
-        keys[i, 3] = found
+        keys[3, i] = found
     return longest
 
 
 def flow_keys(
-    words: Any, first: int, n: int, depth: Any, deepest: int, properties: Any, taint: Any, writers: Any, chains: Any,
-    keys: Any,
-) -> int:  # fmt: skip
+    words: Any, first: int, n: int, depth: Any, deepest: int, properties: Any, taint: Any, files: Any, keys: Any
+) -> int:
     """Write the keys mem and flow, reading the code twice; return the longest chain.
 
-    ``taint``, ``writers`` and ``chains`` are register files: scratch.
+    ``taint`` (uint8) and ``files`` (int64: chain length shifted by 10, plus writer) are register
+    files: scratch.
     """
     for r in range(257):
-        taint[r], writers[r] = 0, 512
+        taint[r], files[r] = 0, 512
     longest = 0
     for reading in range(2):
-        for r in range(257):
-            chains[r] = 0 if writers[r] == 512 else 1
         longest = 0
         for i in range(first, first + n):
             w0, w1, w2 = np.int64(words[4 * i]), np.int64(words[4 * i + 1]), np.int64(words[4 * i + 2])
@@ -134,27 +134,35 @@ def flow_keys(
             rb = w1 & 255 if w0 & 0xE00 == 0x200 else 255
             bits = np.int64(properties[op])
             ta, tb, tc = np.int64(taint[ra]), np.int64(taint[rb]), np.int64(taint[rc])
+            fa, fb, fc = files[ra], files[rb], files[rc]
             if reading:
-                pair = np.int64(taint[ra + 1]) if bits & 16 and ra != 255 else 0
+                pair = np.int64(taint[ra + 1]) if bits & 16 and ra != 255 else np.int64(0)
                 d = np.int64(depth[i])
-                inner = 1 if d == deepest else 0
-                keys[i, 4] = (((bits & 15) * 8 + width - 8) * 3 + max(ta, pair)) * 5 + d if bits & 15 else -1
-                keys[i, 5] = (np.int64(writers[ra]) * 512 + op) * 2 + inner
-                keys[i, 6] = (np.int64(writers[rb]) * 512 + op) * 2 + inner
-                keys[i, 7] = (np.int64(writers[rc]) * 512 + op) * 2 + inner
+                use = op * 2 + (1 if d == deepest else 0)
+                keys[4, i] = (((bits & 15) * 8 + width - 8) * 3 + max(ta, pair)) * 5 + d if bits & 15 else -1
+                keys[5, i] = (fa & 1023) * 1024 + use
+                keys[6, i] = (fb & 1023) * 1024 + use
+                keys[7, i] = (fc & 1023) * 1024 + use
             # How many registers the width of a load makes it write.
             loaded = 4 if width == 6 else (2 if width == 5 else 1)
-            value = max(ta, tb, tc)
+            value: Any = max(ta, tb, tc)
             value = 1 if bits & 32 else (2 if value > 0 and bits & 128 else value)
             count = loaded if bits & 32 else (2 if bits & 256 else 1)
             count = 0 if bits & (64 | 2048) else count
-            for r in range(4):
-                taint[rd + r if r < count and rd + r < 255 else 256] = value
-            chain = 1 + max(np.int64(chains[ra]), np.int64(chains[rb]), np.int64(chains[rc]))
+            taint[rd if count > 0 and rd < 255 else 256] = value
+            taint[rd + 1 if count > 1 and rd < 254 else 256] = value
+            if count > 2:
+                taint[rd + 2 if rd < 253 else 256] = value
+                taint[rd + 3 if rd < 252 else 256] = value
+            # In the first reading a written register has chain length 1, whatever it was made of.
+            chain = 1 + (max(fa, fb, fc) >> 10) if reading else 1
+            longest = max(longest, chain)
+            entry = chain << 10 | op
             count = loaded if bits & 1024 else (2 if bits & 256 else 1)
             count = 0 if bits & 512 else count
-            longest = max(longest, chain)
-            for r in range(4):
-                slot = rd + r if r < count and rd + r < 255 else 256
-                writers[slot], chains[slot] = op, chain
+            files[rd if count > 0 and rd < 255 else 256] = entry
+            files[rd + 1 if count > 1 and rd < 254 else 256] = entry
+            if count > 2:
+                files[rd + 2 if rd < 253 else 256] = entry
+                files[rd + 3 if rd < 252 else 256] = entry
     return longest

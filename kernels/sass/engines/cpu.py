@@ -4,6 +4,8 @@ A kernel's keys stay in the cache; each column has one cell per possible key, an
 that were touched, so that nothing is cleared or searched that was not used.
 """
 
+# ruff: noqa: ANN401, PLR0913, PLR0917  compiled code takes arrays, and many of them
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,13 +13,16 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+
 from hashwarden.kernels.sass import isa
 from hashwarden.kernels.sass.batch import Batch, Counts
 from hashwarden.kernels.sass.constants import PRIMITIVES, constant_table
 from hashwarden.kernels.sass.engines import core
 from hashwarden.kernels.sass.primitives_scan import constant_filter
 
-__all__ = ["run"]
+__all__ = ["BATCH_BYTES", "run"]
+
+BATCH_BYTES = 4 << 20
 
 IntArray = npt.NDArray[np.int64]
 
@@ -38,9 +43,9 @@ _NO_PAIR = core.NOBODY * 512
 def _tally(keys: Any, n: int, left: int, right: int, cells: Any, entries: Any, counts: Any, at: int) -> int:
     """Count the keys of the columns ``left`` to ``right`` into sorted entries from ``at`` on."""
     end = at
-    for i in range(n):
-        for column in range(left, right):
-            key = keys[i, column]
+    for column in range(left, right):
+        for i in range(n):
+            key = keys[column, i]
             if key >= 0:
                 if cells[key] == 0:
                     entries[end] = key
@@ -86,7 +91,7 @@ def _constants(found: Any, members: Any, end: int, sums: Any, entries: Any, coun
 @_compile
 def _shifts(keys: Any, n: int, rotate: Any, funnel: Any) -> None:
     for i in range(n):
-        key = keys[i, 2]
+        key = keys[2, i]
         if key >= 5:
             funnel[key - 5] += 1
         elif key >= 0:
@@ -98,7 +103,7 @@ def _run(
     words: Any, starts: Any, new_branch: Any, properties: Any, maybe: Any, values: Any, members: Any, scratch: Any,
     scalars: Any, rotate: Any, funnel: Any, ends: Any, out: Any,
 ) -> None:  # fmt: skip
-    keys, cells, marks, steps, depth, some, some_counts, sums, taint, writers, chains = scratch
+    keys, cells, marks, steps, depth, some, some_counts, sums, taint, files = scratch
     (ops, ops_n), (luts, luts_n), (mems, mems_n), (flows, flows_n), (consts, consts_n) = out
     for k in range(len(starts) - 1):
         code = words[4 * starts[k] : 4 * starts[k + 1]]
@@ -106,7 +111,7 @@ def _run(
         marks[:n], steps[:n] = 0, 0
         loops, deepest, inside = _mark_loops(code, 0, n, new_branch[k], marks, steps, depth)
         run = _instruction_keys(code, 0, n, depth, properties, maybe, values, keys)
-        chain = _flow_keys(code, 0, n, depth, min(deepest, 4), properties, taint, writers, chains, keys)
+        chain = _flow_keys(code, 0, n, depth, min(deepest, 4), properties, taint, files, keys)
         row = scalars[k]
         row[0], row[1], row[2], row[3], row[4], row[5] = n, loops, deepest, inside, run, chain
         _shifts(keys, n, rotate[k], funnel[k])
@@ -123,7 +128,7 @@ def _scratch(most: int) -> tuple[npt.NDArray[Any], ...]:
     """Room for one kernel of ``most`` instructions."""
     registers = core.REGISTERS
     return (
-        np.empty((most, core.KEY_COLUMNS), np.int32),
+        np.empty((core.KEY_COLUMNS, most), np.int32),
         np.zeros(_CELLS, np.int32),
         np.empty(most, np.int32),
         np.empty(most, np.int32),
@@ -132,8 +137,7 @@ def _scratch(most: int) -> tuple[npt.NDArray[Any], ...]:
         np.empty(3 * most, np.int32),
         np.empty(len(PRIMITIVES), np.int64),
         np.empty(registers, np.uint8),
-        np.empty(registers, np.int16),
-        np.empty(registers, np.int32),
+        np.empty(registers, np.int64),
     )
 
 

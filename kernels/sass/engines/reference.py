@@ -11,7 +11,9 @@ from hashwarden.kernels.sass import flow, isa
 from hashwarden.kernels.sass.batch import COUNTED, Batch, Counts
 from hashwarden.kernels.sass.constants import count_primitives
 
-__all__ = ["run"]
+__all__ = ["BATCH_BYTES", "run"]
+
+BATCH_BYTES = 4 << 20
 
 IntArray = npt.NDArray[np.int64]
 Entries = tuple[IntArray, IntArray]
@@ -66,7 +68,8 @@ def _memory_kind(words: flow.Words) -> IntArray:
     kinds = np.full(512, -1, np.int64)
     for op, kind in isa.MEMORY.items():
         kinds[op] = kind
-    return kinds[words[:, 0] & 511]
+    found: IntArray = kinds[words[:, 0] & 511]
+    return found
 
 
 def _memory(words: flow.Words, kind: IntArray, depth: IntArray) -> Entries:
