@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from hashwarden.kernels.workloads.catalogue import Workload
+from hashwarden.kernels.workloads.hash import progpow
 
 __all__ = ["WORKLOADS"]
 
@@ -29,5 +30,12 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload("cuckoo_tail", "cuckoo-cycle", "own-siphash-macros", "degree_count:hash compact_edges:hash follow_paths:hash", "memory", ("EDGES_LOG2=28", "EDGES_LOG2=12", "-O1")),
     Workload("heavyhash", "kheavyhash", "own-heavyhash", "heavy_hash:hash", "integer", ("ROLLED", "-maxrregcount=64", "ROLLED -O1")),
     Workload("heavyhash_blake3", "kheavyhash", "own-heavyhash-blake3", "matrix_blake3:hash", "shared", ("COMPACT", "-maxrregcount=48")),
+    Workload("fishhash", "fishhash-karlsen", "own-fishhash", "fish_build:dag fish_search:hash", "memory", ("ACCESSES=64", "PARENTS=256 HEADER_BYTES=80", "HEADER_BYTES=128 -maxrregcount=96")),
+    Workload("ethash", "ethash", "own-ethash", "ethash_dag:dag ethash_search:hash", "memory", ("UNROLL_PAGES=4", "PAGES=128", "UNROLL_PAGES=4 -maxrregcount=64")),
+    Workload("ethash_simple", "ethash", "own-ethash-simple", "hashimoto:hash", "memory", ("SHA3_PAD", "ACCESSES=32", "-O1", "MIX_WORDS=16")),
+    Workload("autolykos", "autolykos2", "own-autolykos", "autolykos_table:dag autolykos_mine:hash", "memory", ("UNROLL", "SPLIT=1", "CONST_WORDS=512 GATHERS=16", "-maxrregcount=64")),
+    Workload("octopus", "octopus", "own-octopus", "octopus_warp:hash", "memory", ("TERMS=2048", "READS=64", "MODULUS=998244353u")),
+    Workload("verthash", "verthash", "own-verthash", "verthash_prepare:hash verthash_walk:hash verthash_check:helper", "memory", ("ALONE", "ROTATIONS=16", "ALONE -maxrregcount=32")),
+    Workload("progpow", "progpow", "own-progpow", "progpow_search:hash", "memory", ("COIN=kawpow PERIOD=600", "COIN=progpow092 PERIOD=7", "COIN=progpow092 PERIOD=1234", "COIN=tiny PERIOD=5", "COIN=wide PERIOD=17", "COIN=progpowz PERIOD=99 -maxrregcount=64"), generate=progpow.headers),
 )
 # fmt: on
