@@ -123,6 +123,11 @@ class Walker:
         else:
             yield from self.object(file.part(piece.offset, piece.size, piece.where), piece.depth)
 
+    def searched(self, source: ByteSource) -> Iterator[Found]:
+        """Code objects anywhere in bytes that are no file, such as the memory of a process."""
+        if self._enter(source.where):
+            yield from guarded(self._carved(source), source.where)
+
     def object(self, source: ByteSource, depth: int) -> Iterator[Found]:
         """Everything in one object that lies in ``depth`` containers."""
         if self._enter(source.where):

@@ -5,14 +5,15 @@ Containers need random access (the directory of a zip file stands at its end), a
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import Protocol, final
 
-from hashwarden.errors import TruncatedError
-from hashwarden.kernels.sass.limits import Budget
+from hashwarden.errors import LimitError, TruncatedError
+from hashwarden.kernels.sass.limits import Budget, limit_error
 from hashwarden.kernels.sass.source import ByteSource, FileSource, MemorySource
 
 __all__ = ["IN_MEMORY_BYTES", "FilePart", "LocalSpool", "Spool", "held", "part_of"]
@@ -127,7 +128,7 @@ def held(
             if descriptor < 0 and size > IN_MEMORY_BYTES:
                 descriptor, number = spool.open()
             if descriptor >= 0:
-                _write(descriptor, parts)
+                _write(descriptor, parts, where, budget)
                 parts.clear()
         yield _source(parts, descriptor, number, size, where)
     finally:
@@ -143,8 +144,19 @@ def _source(parts: list[bytes], descriptor: int, number: int, size: int, where: 
     return MemorySource(data, where)
 
 
-def _write(descriptor: int, parts: list[bytes]) -> None:
-    for part in parts:
-        view = memoryview(part)
-        while view:
-            view = view[os.write(descriptor, view) :]
+def _write(descriptor: int, parts: list[bytes], where: str, budget: Budget) -> None:
+    try:
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            limit = budget.limits.expanded_bytes
+            raise limit_error("expanded_bytes", "a member of more bytes", limit, where) from error
+        raise LimitError(
+            f"no room for a decompressed member ({error.strerror})",
+            "room in the folder for temporary files",
+            "Free some, or name another folder in TMPDIR.",
+            where=where,
+        ) from error

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from tempfile import gettempdir
+from typing import Final, final
 
+import pyarrow as pa
+
+from hashwarden.errors import DataError, UsageError, WorkerError, target_error
 from hashwarden.kernels.sass.limits import Limits
-from hashwarden.serve.scan.events import Event
+from hashwarden.kernels.sass.parquet import from_arrow
+from hashwarden.kernels.sass.ptx import find_ptxas
+from hashwarden.serve.scan.broker import Broker, Means
+from hashwarden.serve.scan.events import Event, Finished, Kernels, Unreadable
+from hashwarden.serve.scan.opening import OpenedProcess, open_path
+from hashwarden.serve.scan.order import Item, Ordered
+from hashwarden.serve.scan.pool import Pool
+from hashwarden.serve.scan.sandbox import Bounds
+from hashwarden.serve.scan.tasks import Files, Reading
 
 __all__ = ["Process", "Progress", "Target", "read_targets"]
 
@@ -86,5 +101,81 @@ def read_targets(
     UsageError
         If ``jobs`` is below 1.
     """
-    raise NotImplementedError
-    yield
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} jobs", "at least 1", "Leave --jobs out to use every core.")
+    limits = limits or Limits()
+    workers = jobs or len(os.sched_getaffinity(0))
+    folder = spool_folder()
+    with ExitStack() as stack:
+        bounds = Bounds(limits.memory_bytes, limits.expanded_bytes, _CPU_SECONDS)
+        pool, ordered, files = Pool(bounds), Ordered(folder), Files(folder)
+        broker = Broker(Means(pool, ordered, files, limits, workers, find_ptxas()))
+        for one in (ordered, files, pool, broker):
+            stack.callback(one.close)
+        yield from _events(
+            broker, ordered, [_name(target) for target in targets], _readings(targets, ordered), progress
+        )
+
+
+_CPU_SECONDS: Final = 24 * 3600
+_PROGRESS_EVERY: Final = 0.2
+
+
+def spool_folder() -> str:
+    """Where temporary files go: TMPDIR, else /var/tmp, which is a disk where /tmp is often memory."""
+    given = os.environ.get("TMPDIR")
+    return given or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else gettempdir())  # noqa: S108  unlinked files only
+
+
+def _name(target: Target) -> str:
+    return f"pid {target.pid}" if isinstance(target, Process) else os.fsencode(target).decode("utf-8", "replace")
+
+
+def _readings(targets: Sequence[Target], ordered: Ordered) -> Iterator[Reading]:
+    """The targets one by one, each opened when its turn comes."""
+    for index, target in enumerate(targets):
+        node = ordered.root.child()
+        if isinstance(target, Process):
+            process = OpenedProcess(target.pid)
+            yield Reading(index, process.name, node, process.items(), process)
+        else:
+            yield Reading(index, _name(target), node, open_path(os.fspath(target)))
+    ordered.root.done = True
+
+
+def _events(
+    broker: Broker,
+    ordered: Ordered,
+    names: list[str],
+    coming: Iterator[Reading],
+    progress: Callable[[Progress], None] | None,
+) -> Iterator[Event]:
+    told, going_on = 0.0, True
+    while going_on:
+        going_on = broker.step(coming)
+        for item, blob in ordered.ready():
+            yield _event(item, blob, names)
+        if progress is not None and broker.readings and time.monotonic() - told > _PROGRESS_EVERY:
+            told = time.monotonic()
+            first = broker.readings[0]
+            stats = broker.total()
+            progress(Progress(first.index, first.name, broker.now, stats.bytes_read, stats.code_bytes, stats.kernels))
+
+
+def _event(item: Item, blob: bytes, names: list[str]) -> Event:
+    said = item.said
+    if said["t"] == "finished":
+        return Finished(item.target, names[item.target], said["stats"])
+    if said["t"] == "problem":
+        texts = (said[name] for name in ("error", "got", "expected", "remedy", "where"))
+        return Unreadable(item.target, target_error(*texts))
+    try:
+        with pa.ipc.open_stream(blob) as stream:
+            arrow = stream.read_all()
+        arrow.validate(full=True)
+        return Kernels(item.target, from_arrow(arrow, said["where"]), said["from_table"])
+    except (pa.ArrowException, DataError, ValueError) as error:
+        return Unreadable(item.target, WorkerError(
+            f"a worker sent a damaged table ({type(error).__name__})", "kernel mixes", "Do not trust this object.",
+            where=said["where"],
+        ))  # fmt: skip
