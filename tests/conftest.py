@@ -5,12 +5,15 @@ The real ones are used in tests/cli/test_end_to_end.py.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+
 from hashwarden.kernels.sass.table import NESTED, SCALARS, MixTable, Ragged
 from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict, Verdict
 from hashwarden.serve.scan.events import Event, Finished, Kernels, ReadStats, Unreadable
@@ -117,3 +120,26 @@ def foretold(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, Sequence
         return read
 
     return install
+
+
+WHEELS = Path(__file__).resolve().parent.parent / ".cache" / "wheels"
+"""Public packages, fetched once for all tests."""
+
+
+def fetch_wheel(requirement: str, folder: Path = WHEELS, platform: str = "manylinux_2_28_x86_64") -> Path:
+    """The wheel of ``NAME==VERSION`` for CPython 3.11 on Linux x86-64, from the cache or from PyPI."""
+    name, version = requirement.split("==")
+    pattern = f"{name.replace('-', '_')}-{version}-*.whl"
+    if not any(folder.glob(pattern)):
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        command += ["--implementation", "cp", "--python-version", "3.11", "--platform", platform]
+        command += ["--platform", "manylinux2014_x86_64", "--dest", str(folder), requirement]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, f"cannot fetch {requirement}: {done.stderr[-2000:]}"
+    return next(folder.glob(pattern))
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Callable[[str], Path]:
+    """Fetch a wheel: ``wheel("xformers==0.0.35")`` is its path. A failed download fails the test."""
+    return fetch_wheel

@@ -18,8 +18,8 @@ __all__ = ["address_taint", "branch_targets", "def_use", "loop_depth", "strip_ta
 Words = npt.NDArray[np.uint32]
 IntArray = npt.NDArray[np.int64]
 
-_BY_PAIR = frozenset(MEM_KINDS.index(kind) for kind in ("ldg", "ld", "stg", "st", "atom"))
-_LOADS = frozenset(MEM_KINDS.index(kind) for kind in ("ldg", "ld", "lds", "ldl", "atom"))
+_BY_PAIR = frozenset(MEM_KINDS.index(kind) for kind in isa.PAIR_ADDRESS)
+_LOADS = frozenset(MEM_KINDS.index(kind) for kind in isa.LOADS)
 _LDL = MEM_KINDS.index("ldl")
 
 
@@ -89,7 +89,7 @@ def _taint_pass(words: Words, registers: list[int]) -> list[int]:
         if kind in _LOADS:
             if kind != _LDL:
                 _write(registers, rd, {5: 2, 6: 4}.get(third >> 9 & 7, 1), 1)
-        elif op not in isa.NO_RESULT:
+        elif kind is None and op not in isa.NO_RESULT:
             value = max(registers[ra], registers[rb] if form == 1 else 0, registers[rc])
             value = 2 if value and op in isa.LOGIC else value
             _write(registers, rd, 2 if op == isa.IMAD_WIDE else 1, value)

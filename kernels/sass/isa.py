@@ -22,6 +22,7 @@ __all__ = [
     "FUNNEL",
     "IMAD_WIDE",
     "INSTRUCTION_BYTES",
+    "LOADS",
     "LOGIC",
     "LOP3",
     "MAX_DEPTH",
@@ -29,6 +30,7 @@ __all__ = [
     "NEW_BRANCH",
     "NOP12",
     "NO_RESULT",
+    "PAIR_ADDRESS",
     "RZ",
     "STORES",
     "WIDE_LOADS",
@@ -62,7 +64,7 @@ NO_RESULT: Final = frozenset({0x00B, 0x00C, 0x02A, 0x01C, 0x118, 0x11D, 0x147, 0
 """Opcodes that write no register though their Rd field may hold anything."""
 
 STORES: Final = frozenset({0x185, 0x186, 0x187, 0x188, 0x18E})
-"""Stores and reductions, which write no register either (data flow only; taint follows the field)."""
+"""Stores and reductions, which write no register in the data flow either."""
 
 WIDE_LOADS: Final = frozenset({0x180, 0x181, 0x182, 0x183, 0x184})
 """Loads that write two registers at width 5 and four at width 6."""
@@ -83,8 +85,11 @@ _KINDS: Final = {
 MEMORY: Final[dict[int, int]] = {op: MEM_KINDS.index(kind) for kind, ops in _KINDS.items() for op in ops}
 """Memory opcodes and the index of their kind in `MEM_KINDS`."""
 
-_PAIR_ADDRESS: Final = ("ldg", "ld", "stg", "st", "atom")
-_LOADS: Final = ("ldg", "ld", "lds", "ldl", "atom")
+PAIR_ADDRESS: Final = ("ldg", "ld", "stg", "st", "atom")
+"""Memory kinds whose address is a register pair."""
+
+LOADS: Final = ("ldg", "ld", "lds", "ldl", "atom")
+"""Memory kinds that load; ldl leaves the taint of its destination as it was, the others set it to 1."""
 
 
 def is_supported(arch: int) -> bool:
@@ -121,13 +126,13 @@ def opcode_properties() -> npt.NDArray[np.int32]:
         pair. Bit 5: sets its destination to "loaded". Bit 6: leaves the taint of its destination
         as it was. Bit 7: logic that turns "loaded" into "hashed". Bit 8: also writes Rd + 1.
         Bit 9: writes no register in the data flow. Bit 10: writes two or four registers by width.
-        Bit 11: sets the taint of nothing.
+        Bit 11: sets the taint of nothing (those of `NO_RESULT`, and memory operations but for loads).
     """
     table = np.zeros(512, np.int32)
     for op, kind in MEMORY.items():
         name = MEM_KINDS[kind]
-        table[op] |= (name not in _LOADS) << 11
-        table[op] |= kind + 1 | (name in _PAIR_ADDRESS) << 4 | (name in _LOADS) << 5 | (name == "ldl") << 6
+        table[op] |= kind + 1 | (name in PAIR_ADDRESS) << 4 | (name in LOADS) << 5 | (name == "ldl") << 6
+        table[op] |= (name not in LOADS) << 11
     for ops, bit in ((LOGIC, 7), ({IMAD_WIDE}, 8), (NO_RESULT | STORES, 9), (WIDE_LOADS, 10), (NO_RESULT, 11)):
         table[sorted(ops)] |= 1 << bit
     return table

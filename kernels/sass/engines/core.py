@@ -120,11 +120,9 @@ def flow_keys(
 ) -> int:
     """Write the keys mem and flow, reading the code twice; return the longest chain.
 
-    ``taint`` (uint8) and ``files`` (int64: chain length shifted by 10, plus writer) are register
-    files: scratch.
+    ``taint`` (uint8, all 0 on entry) and ``files`` (int64: chain length shifted by 10, plus writer;
+    all `NOBODY` on entry) are register files: scratch.
     """
-    for r in range(257):
-        taint[r], files[r] = 0, 512
     longest = 0
     for reading in range(2):
         longest = 0
@@ -147,22 +145,18 @@ def flow_keys(
             loaded = 4 if width == 6 else (2 if width == 5 else 1)
             value: Any = max(ta, tb, tc)
             value = 1 if bits & 32 else (2 if value > 0 and bits & 128 else value)
-            count = loaded if bits & 32 else (2 if bits & 256 else 1)
-            count = 0 if bits & (64 | 2048) else count
+            count = 0 if bits & (64 | 2048) else (loaded if bits & 32 else (2 if bits & 256 else 1))
             taint[rd if count > 0 and rd < 255 else 256] = value
             taint[rd + 1 if count > 1 and rd < 254 else 256] = value
-            if count > 2:
-                taint[rd + 2 if rd < 253 else 256] = value
-                taint[rd + 3 if rd < 252 else 256] = value
+            for r in range(2, count):
+                taint[rd + r if rd + r < 255 else 256] = value
             # In the first reading a written register has chain length 1, whatever it was made of.
             chain = 1 + (max(fa, fb, fc) >> 10) if reading else 1
             longest = max(longest, chain)
             entry = chain << 10 | op
-            count = loaded if bits & 1024 else (2 if bits & 256 else 1)
-            count = 0 if bits & 512 else count
+            count = 0 if bits & 512 else (loaded if bits & 1024 else (2 if bits & 256 else 1))
             files[rd if count > 0 and rd < 255 else 256] = entry
             files[rd + 1 if count > 1 and rd < 254 else 256] = entry
-            if count > 2:
-                files[rd + 2 if rd < 253 else 256] = entry
-                files[rd + 3 if rd < 252 else 256] = entry
+            for r in range(2, count):
+                files[rd + r if rd + r < 255 else 256] = entry
     return longest

@@ -32,6 +32,8 @@ _mark_loops = _compile(core.mark_loops)
 _instruction_keys = _compile(core.instruction_keys)
 _flow_keys = _compile(core.flow_keys)
 
+_NOBODY = core.NOBODY
+
 _CELLS = (core.NOBODY + 1) * 512 * 2
 """Cells of the largest column, flow; the others use the first of them, one column at a time."""
 
@@ -111,6 +113,7 @@ def _run(
         marks[:n], steps[:n] = 0, 0
         loops, deepest, inside = _mark_loops(code, 0, n, new_branch[k], marks, steps, depth)
         run = _instruction_keys(code, 0, n, depth, properties, maybe, values, keys)
+        taint[:], files[:] = 0, _NOBODY
         chain = _flow_keys(code, 0, n, depth, min(deepest, 4), properties, taint, files, keys)
         row = scalars[k]
         row[0], row[1], row[2], row[3], row[4], row[5] = n, loops, deepest, inside, run, chain

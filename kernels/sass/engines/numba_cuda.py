@@ -33,12 +33,12 @@ SIGNATURE = "void(uint32[::1], int64[::1], uint8[::1], int32[::1], boolean[::1],
 """Types of the arguments of `decode`."""
 
 _THREADS = 32
-_REGISTERS = core.REGISTERS
+_REGISTERS, _NOBODY = core.REGISTERS, core.NOBODY
 
-_code_length = cuda.jit(device=True)(core.code_length)
-_mark_loops = cuda.jit(device=True)(core.mark_loops)
-_instruction_keys = cuda.jit(device=True)(core.instruction_keys)
-_flow_keys = cuda.jit(device=True)(core.flow_keys)
+_code_length = cuda.jit(device=True, inline="always")(core.code_length)
+_mark_loops = cuda.jit(device=True, inline="always")(core.mark_loops)
+_instruction_keys = cuda.jit(device=True, inline="always")(core.instruction_keys)
+_flow_keys = cuda.jit(device=True, inline="always")(core.flow_keys)
 
 
 def decode(
@@ -54,6 +54,8 @@ def decode(
         run_length = _instruction_keys(words, first, n, depth, properties, maybe, values, keys)
         taint = cuda.local.array(_REGISTERS, uint8)
         files = cuda.local.array(_REGISTERS, int64)
+        for register in range(_REGISTERS):
+            taint[register], files[register] = 0, _NOBODY
         chain = _flow_keys(words, first, n, depth, min(deepest, 4), properties, taint, files, keys)
         scalars[k, 0], scalars[k, 1], scalars[k, 2] = n, loops, deepest
         scalars[k, 3], scalars[k, 4], scalars[k, 5] = inside, run_length, chain
