@@ -37,5 +37,15 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload("octopus", "octopus", "own-octopus", "octopus_warp:hash", "memory", ("TERMS=2048", "READS=64", "MODULUS=998244353u")),
     Workload("verthash", "verthash", "own-verthash", "verthash_prepare:hash verthash_walk:hash verthash_check:helper", "memory", ("ALONE", "ROTATIONS=16", "ALONE -maxrregcount=32")),
     Workload("progpow", "progpow", "own-progpow", "progpow_search:hash", "memory", ("COIN=kawpow PERIOD=600", "COIN=progpow092 PERIOD=7", "COIN=progpow092 PERIOD=1234", "COIN=tiny PERIOD=5", "COIN=wide PERIOD=17", "COIN=progpowz PERIOD=99 -maxrregcount=64"), generate=progpow.headers),
+    Workload("sha256d_midstate", "sha256d", "own-sha256d-macro", "sha256d_scan:hash sha256d_dump:hash", "integer", ("HASHES=4", "HASHES=64 -maxrregcount=40", "-O1")),
+    Workload("sha256d_persistent", "sha256d", "own-sha256d-class", "persistent_sha256d:hash", "integer", ("UNROLL16", "-maxrregcount=64", "UNROLL16 -O1")),
+    Workload("sha512_256d", "sha512", "own-sha512", "sha512_256d_mine:hash", "integer", ("USE_PRMT", "-maxrregcount=64", "USE_PRMT -O1")),
+    Workload("sha3x", "keccak", "own-sha3x", "sha3x_search:hash", "integer", ("ROLLED", "LOP3_ASM", "LOP3_ASM ROLLED", "TIMES=1", "ROLLED -maxrregcount=64")),
+    Workload("keccak_interleaved", "keccak", "own-keccak-interleaved", "keccak_interleaved:hash", "shared", ("THREADS=128", "-maxrregcount=48")),
+    Workload("sha256_giver", "sha256d", "own-sha256-giver", "giver_search:hash", "integer", ("ROUNDS_UNROLLED=8", "ROUNDS_UNROLLED=64", "-O1")),
+    Workload("hash160_chain", "hash160", "own-hash160", "hash160_chain:hash", "integer", ("LINKS=2", "LINKS=1000 -maxrregcount=64", "-O1")),
+    Workload("blake2b_pow", "blake2b", "own-blake2b", "blake2b_search:hash", "integer", ("CARRY", "NONCES=2", "NONCES=4 CARRY -maxrregcount=80")),
+    Workload("blake2s_pow", "blake2s", "own-blake2s", "run_blake2s:hash", "integer", ("FULL_UNROLL", "HEADER_SIZE=80 FULL_UNROLL", "HEADER_SIZE=128 NONCES_PER_THREAD=1", "-O1")),
+    Workload("blake256_pow", "blake256", "own-blake256", "blake256_search:hash", "integer", ("PRMT", "ROUNDS=8", "PRMT -maxrregcount=40")),
 )
 # fmt: on

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 M32, M64 = 2**32 - 1, 2**64 - 1
 IV256 = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
@@ -146,3 +147,85 @@ def cuckoo_siphash(keys: Sequence[int], nonce: int) -> int:
     v = list(keys)
     sip_absorb(v, nonce)
     return sip_finish(v)
+
+
+def primes(count: int) -> list[int]:
+    """First primes."""
+    found: list[int] = []
+    candidate = 2
+    while len(found) < count:
+        if all(candidate % p for p in found):
+            found.append(candidate)
+        candidate += 1
+    return found
+
+
+def cube_root_fraction(n: int, bits: int) -> int:
+    """First bits of the fractional part of a cube root, in whole numbers."""
+    low, high, target = 0, n << bits, n << (3 * bits)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**3 <= target else (low, middle - 1)
+    return low % 2**bits
+
+
+@cache
+def sha256_constants() -> tuple[int, ...]:
+    """Round constants of SHA-256."""
+    return tuple(cube_root_fraction(p, 32) for p in primes(64))
+
+
+def sha256_compress(h: Sequence[int], block: bytes) -> list[int]:
+    """One compression of SHA-256."""
+    constants = sha256_constants()
+    w = [int.from_bytes(block[i : i + 4], "big") for i in range(0, 64, 4)]
+    for i in range(16, 64):
+        s0 = rotl(w[i - 15], -7, 32) ^ rotl(w[i - 15], -18, 32) ^ w[i - 15] >> 3
+        s1 = rotl(w[i - 2], -17, 32) ^ rotl(w[i - 2], -19, 32) ^ w[i - 2] >> 10
+        w.append((w[i - 16] + s0 + w[i - 7] + s1) & M32)
+    a, b, c, d, e, f, g, k = h
+    for constant, word in zip(constants, w, strict=True):
+        s1 = rotl(e, -6, 32) ^ rotl(e, -11, 32) ^ rotl(e, -25, 32)
+        t1 = k + s1 + (e & f ^ ~e & g) + constant + word
+        t2 = (rotl(a, -2, 32) ^ rotl(a, -13, 32) ^ rotl(a, -22, 32)) + (a & b ^ a & c ^ b & c)
+        a, b, c, d, e, f, g, k = (t1 + t2) & M32, a, b, c, (d + t1) & M32, e, f, g
+    return [(x + y) & M32 for x, y in zip(h, (a, b, c, d, e, f, g, k), strict=True)]
+
+
+PI = (
+    0x243F6A88,
+    0x85A308D3,
+    0x13198A2E,
+    0x03707344,
+    0xA4093822,
+    0x299F31D0,
+    0x082EFA98,
+    0xEC4E6C89,
+    0x452821E6,
+    0x38D01377,
+    0xBE5466CF,
+    0x34E90C6C,
+    0xC0AC29B7,
+    0xC97C50DD,
+    0x3F84D5B5,
+    0xB5470917,
+)
+
+
+def blake256_compress(h: Sequence[int], block: bytes, bits: int, rounds: int = 14) -> list[int]:
+    """One compression of BLAKE-256 without salt."""
+    m = [int.from_bytes(block[i : i + 4], "big") for i in range(0, 64, 4)]
+    v = [*h, *PI[:8]]
+    v[12] ^= bits & M32
+    v[13] ^= bits & M32
+    v[14] ^= bits >> 32
+    v[15] ^= bits >> 32
+    for r in range(rounds):
+        s = SIGMA[r % 10]
+        for i, (a, b, c, d) in enumerate(QUARTERS + DIAGONALS):
+            for word, constant, first, second in ((s[2 * i], s[2 * i + 1], 16, 12), (s[2 * i + 1], s[2 * i], 8, 7)):
+                v[a] = (v[a] + v[b] + (m[word] ^ PI[constant])) & M32
+                v[d] = rotl(v[d] ^ v[a], -first, 32)
+                v[c] = (v[c] + v[d]) & M32
+                v[b] = rotl(v[b] ^ v[c], -second, 32)
+    return [h[i] ^ v[i] ^ v[i + 8] for i in range(8)]

@@ -29,3 +29,16 @@ def test_keccak_f800_of_zeros(oracles):
 
 def test_siphash_vector_of_the_paper(oracles):
     assert oracles.siphash24(bytes(range(16)), bytes(range(15))) == 0xA129CA6149BE45E5
+
+
+def test_sha256_compression(oracles):
+    block = b"abc\x80" + bytes(59) + b"\x18"
+    digest = b"".join(word.to_bytes(4, "big") for word in oracles.sha256_compress(oracles.IV256, block))
+    assert digest == hashlib.sha256(b"abc").digest()
+
+
+def test_blake256_of_one_zero_byte(oracles):
+    # The first vector of BLAKE's submission document to the SHA-3 competition.
+    block = bytes([0, 0x80]) + bytes(53) + b"\x01" + (8).to_bytes(8, "big")
+    digest = "".join(f"{word:08x}" for word in oracles.blake256_compress(oracles.IV256, block, 8))
+    assert digest == "0ce8d4ef4dd7cd8d62dfded9d4edb0a774ae6a41929a74da23109e8f11139c87"
