@@ -10,19 +10,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from hashwarden.kernels.workloads.catalogue import Workload, parse_variant, workloads
+from hashwarden.kernels.workloads.catalogue import find, parse_variant
 from hashwarden.kernels.workloads.compiler import compile_cubin
 
 FOLDER = Path(__file__).parents[1] / ".cache" / "demo"
 PACKAGES = ("cukks_cu128==0.2.2", "jax_cuda13_plugin==0.10.2", "torchvision==0.29.2", "xformers==0.0.35")
 """Homomorphic encryption and three ML libraries; Apache-2.0, Apache-2.0, BSD and BSD."""
 ARCH = "sm_90"
-SHOWN = {"mining": 7, "hash-other": 5, "plain": 5}
-"""How many workloads of each label the demo compiles, one per family."""
+WORKLOADS = (
+    *("sha256d_midstate", "ethash", "progpow", "autolykos", "heavyhash", "blake3_nonce", "sha3x"),  # mining
+    *("password_md5", "zk_poseidon", "checksum_blake3_file", "table_cuckoo", "crypto_aes"),  # other hash work
+    *("gemm_gptq_tiled", "ml_attention", "ml_layers", "rng_philox", "sort_radix", "bits_genome"),  # neither
+)
+"""What the demo compiles, of the catalogue in kernels/workloads."""
 
 
 def fetch() -> list[Path]:
@@ -42,18 +45,9 @@ def _wheels(folder: Path, package: str) -> list[Path]:
     return sorted(folder.glob(f"{package.replace('==', '-')}-*.whl"))
 
 
-def chosen() -> Iterator[Workload]:
-    """Choose the first workload of each family, as many of each label as the demo shows."""
-    left, families = dict(SHOWN), set()
-    for workload in workloads():
-        if left[workload.label] and workload.family not in families:
-            left[workload.label] -= 1
-            families.add(workload.family)
-            yield workload
-
-
-def compile_one(workload: Workload) -> Path:
-    """Compile a workload with NVRTC, which needs no GPU."""
+def compile_one(name: str) -> Path:
+    """Compile a workload with NVRTC, which needs no GPU, into a folder of its label."""
+    workload = find(name)
     path = FOLDER / "kernels" / workload.label / f"{workload.name}.cubin"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(compile_cubin(workload, parse_variant(""), ARCH))
@@ -65,9 +59,9 @@ def main() -> int:
     start = time.perf_counter()
     print(f"fetching {len(PACKAGES)} packages ...", flush=True)
     wheels = fetch()
-    print(f"compiling {sum(SHOWN.values())} of the project's own kernels for {ARCH} ...", flush=True)
+    print(f"compiling {len(WORKLOADS)} of the project's own kernels for {ARCH} ...", flush=True)
     with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        cubins = sorted(pool.map(compile_one, chosen()))
+        cubins = list(pool.map(compile_one, WORKLOADS))
     program = Path(sys.executable).with_name("hashwarden")
     targets = [os.path.relpath(path) for path in [*cubins, *wheels]]
     print(f"$ hashwarden scan {os.path.relpath(FOLDER)}/{{kernels/*,wheels}}/*\n", flush=True)

@@ -48,9 +48,19 @@ def render_table(report: ScanReport, console: Console) -> None:
     width = max(console.width - _FIXED, 20)
     for target in report.targets:
         _add_target(table, target, width)
-    console.print(table)
+    _print_without_padding(table, console)
     console.print()
     console.print(_summary(report))
+
+
+def _print_without_padding(table: Table, console: Console) -> None:
+    """Leave out the blanks that fill the last column; they are noise in files, diffs and copies."""
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        text = Text.from_ansi(line)
+        text.rstrip()
+        console.print(text, soft_wrap=True)
 
 
 def _add_target(table: Table, target: TargetReport, width: int) -> None:
@@ -170,13 +180,13 @@ def _explain_kernel(kernel: KernelVerdict, console: Console) -> None:
         f"P(mining) {kernel.p_mining:.3f}{printable(family)}",
         style="dim",
     )
-    console.print(Padding(head, (0, 0, 0, 2)))
+    console.print(Padding(head, (0, 0, 0, 2), expand=False))
     for reason in kernel.reasons:
         console.print(_bullet(reason, 4))
 
 
 def _bullet(line: str, indent: int) -> Padding:
-    return Padding(Text(f"- {printable(line)}"), (0, 0, 0, indent))
+    return Padding(Text(f"- {printable(line)}"), (0, 0, 0, indent), expand=False)
 
 
 def _kernel_name(kernel: KernelVerdict) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hashwarden.kernels.workloads.catalogue import parse_variant, workloads
+from hashwarden.kernels.workloads.catalogue import find, parse_variant
 from hashwarden.kernels.workloads.compiler import compile_cubin
 
 ROOT = Path(__file__).parents[2]
@@ -33,11 +33,10 @@ def scan(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cubin(tmp_path_factory) -> Path:
-    """The first mining workload of the catalogue, compiled for sm_90."""
+    """An Ethash miner, compiled for sm_90."""
     pytest.importorskip("cuda.core", reason="needs the extra cuda13 to compile a kernel")
-    workload = next(workload for workload in workloads() if workload.label == "mining")
     path = tmp_path_factory.mktemp("cubin") / "miner.cubin"
-    path.write_bytes(compile_cubin(workload, parse_variant(""), "sm_90"))
+    path.write_bytes(compile_cubin(find("ethash"), parse_variant(""), "sm_90"))
     return path
 
 

@@ -156,6 +156,16 @@ def test_an_interrupt_is_130_and_silent(command, monkeypatch):
     assert command("scan", "a.so") == (130, "", "")
 
 
+def test_a_fault_of_our_own_is_no_finding(command, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("hashwarden.serve.scan.scan.read_targets", broken)
+    code, _, err = command("scan", "a.so")
+    assert code == 70
+    assert "ZeroDivisionError" in err
+
+
 @pytest.mark.parametrize("arguments", [[], ["--jobs", "0", "x"], ["--pid", "0"], ["--format", "xml", "x"]])
 def test_what_cannot_be_meant_is_2(command, arguments):
     code, out, err = command("scan", *arguments)

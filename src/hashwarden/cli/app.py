@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ from hashwarden.serve.scan.text import printable
 from hashwarden.version import __version__
 
 __all__ = ["app", "main"]
+
+FAULT = 70
+"""EX_SOFTWARE of sysexits.h."""
 
 app = typer.Typer(
     name="hashwarden",
@@ -58,3 +62,7 @@ def main() -> None:
     except HashwardenError as error:
         typer.echo(f"hashwarden: {printable(str(error))}", err=True)
         raise SystemExit(error.exit_code) from None
+    except Exception:
+        # A fault of ours must not look like a finding, which is Python's own exit code for it.
+        traceback.print_exc()
+        raise SystemExit(FAULT) from None

@@ -9,7 +9,7 @@ EXIT_CODES = (
     "3 an extra is not installed; 4 the model file; 5 a table that breaks its schema; "
     "objects that could not be judged: 11 missing, 12 empty, 13 truncated, 14 no GPU code, 15 encrypted, "
     "16 no permission, 17 process gone, 18 limit reached, 19 malformed, 20 worker died, 21 not supported, "
-    "10 several of these; 130 interrupted; 141 the reader of the output went away. "
+    "10 several of these; 70 a fault of hashwarden itself; 130 interrupted; 141 the reader of the output went away. "
     "A finding wins over errors, and the rest of the scan always goes on."
 )
 """The epilogue of ``--help``; docs/exit-codes.md says more."""
