@@ -110,8 +110,9 @@ def random_code(seed, n, ops=None):
     pick = rng.random(n) < 0.5
     words[pick, 0] = words[pick, 0] & ~np.uint32(0xFFF) | rng.choice(special if ops is None else ops, pick.sum())
     near = pick & (rng.random(n) < 0.5)
-    words[near, 2] = words[near, 2] & ~np.uint32(0x3FFFF) | 0x3FFFF  # branches back, by little where
-    words[near, 1] |= np.uint32(0xFFFFFC00)  # the upper bits are set
+    # Branches back, by little: the two ways to keep an offset take different bits.
+    words[near, 2] |= np.uint32(0x3FFFF)
+    words[near, 1] |= rng.choice(np.array([0xFFFFFC00, 0xFFFFFFF0], np.uint32), near.sum())
     words[rng.random(n) < 0.2, 1] = 0x428A2F98
     return words.tobytes()
 
