@@ -23,6 +23,7 @@ def picture(command: list[str], columns: int) -> str:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     console = Console(width=columns, record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text(f"$ {shlex.join(command)}", style="bold"))
+    console.print()
     for line in done.stdout.splitlines():
         console.print(Text.from_ansi(line), soft_wrap=True)
     return console.export_svg(title=command[0])
@@ -39,7 +40,7 @@ def main() -> None:
 
     font = "DejaVu Sans Mono"
     path.write_bytes(
-        bytes(resvg_py.svg_to_bytes(svg_string=svg, width=16 * columns, font_family=font, monospace_family=font))
+        bytes(resvg_py.svg_to_bytes(svg_string=svg, width=12 * columns, font_family=font, monospace_family=font))
     )
 
 

@@ -33,6 +33,7 @@ MARKS: dict[Verdict, str] = {
 }
 FILES_SHOWN = 12
 NOTES_SHOWN = 2
+INNOCENT_SHOWN = 1
 _VERDICT_WIDTH = 2 + max(len(verdict) for verdict in Verdict)
 _FIXED = _VERDICT_WIDTH + 9 + 7 + 3 * 2
 """Columns that the verdict, the probability, the kernels and the gaps take."""
@@ -94,7 +95,7 @@ def _add_files(table: Table, target: TargetReport, width: int) -> None:
 
 def _why(file: FileVerdict, width: int) -> list[RenderableType]:
     words = [*file.reasons[:1], *file.notes[:NOTES_SHOWN]]
-    return [_dim(_two_lines(text, width)) for text in words]
+    return [_dim(_cut(text, width)) for text in words]
 
 
 def _unread(target: TargetReport, width: int) -> list[RenderableType]:
@@ -106,12 +107,12 @@ def _unread(target: TargetReport, width: int) -> list[RenderableType]:
         lines.append(first if alone else f"{number:,} object{'s' * (number > 1)} not judged: {first}")
     elif not target.files:
         lines.append("no GPU machine code found")
-    return [_dim(_two_lines(line, width)) for line in lines]
+    return [_dim(_cut(line, width)) for line in lines]
 
 
-def _two_lines(text: str, width: int) -> str:
-    """Cut a text to about two lines, so that one talkative file does not push the others off the screen."""
-    text, limit = printable(text), 2 * width - 16
+def _cut(text: str, width: int) -> str:
+    """Cut a text to about three lines, so that one talkative file does not push the others off the screen."""
+    text, limit = printable(text), 3 * width - 20
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -150,6 +151,9 @@ def _summary(report: ScanReport) -> Text:
         text.append(f"{n:,} {verdict}", style=COLOURS[verdict])
     kernels = sum(target.n_kernels for target in report.targets)
     text.append(f"; {kernels:,} kernels in {report.seconds:.1f} s")
+    cached = sum(target.cached for target in report.targets)
+    if cached:
+        text.append(f"; {cached:,} from the cache")
     if report.problems:
         number = len(report.problems)
         text.append(f"; {number:,} object{'s' * (number > 1)} not judged")
@@ -167,20 +171,21 @@ def render_explanations(report: ScanReport, console: Console) -> None:
         lines = chain([f"distinct kernels: {counts}"] if counts else [], file.reasons, file.notes)
         for line in lines:
             console.print(_bullet(line, 2))
-        for kernel in file.top:
+        innocent = file.verdict is Verdict.NOT_HASH
+        for kernel in file.top[: INNOCENT_SHOWN if innocent else None]:
             _explain_kernel(kernel, console)
 
 
 def _explain_kernel(kernel: KernelVerdict, console: Console) -> None:
-    head = _verdict(kernel.verdict)
-    head.append(f"  {_kernel_name(kernel)}", style="bold")
+    head = Text("  ") + _verdict(kernel.verdict)
+    head.append(f"  {shorten(_kernel_name(kernel), max(console.width - len(head) - 2, 16))}", style="bold")
     family = f", family {kernel.family}" if kernel.family else ""
-    head.append(
-        f"  sm_{kernel.arch}, {kernel.n_instr:,} instructions, P(hash) {kernel.p_hash:.3f}, "
-        f"P(mining) {kernel.p_mining:.3f}{printable(family)}",
-        style="dim",
+    numbers = (
+        f"P(mining) {kernel.p_mining:.3f}, P(hash) {kernel.p_hash:.3f}{family}, sm_{kernel.arch}, "
+        f"{kernel.n_instr:,} instructions"
     )
-    console.print(Padding(head, (0, 0, 0, 2), expand=False))
+    console.print(head)
+    console.print(Padding(Text(printable(numbers), style="dim"), (0, 0, 0, 4), expand=False))
     for reason in kernel.reasons:
         console.print(_bullet(reason, 4))
 

@@ -76,7 +76,8 @@ def test_hostile_names_neither_colour_nor_break_the_lines(rendered, table_of):
 
 def test_explanations_name_kernels_and_reasons(rendered, table_of):
     text = rendered({"a.so": [Kernels(0, table_of([("a.so#0", "mine_a", 50)]))]}, explain=True)
-    assert "mine_a  sm_90, 50 instructions, P(hash) 0.990, P(mining) 0.980, family mine_a" in text
+    assert "✗ hash: mining-like  mine_a\n" in text
+    assert "P(mining) 0.980, P(hash) 0.990, family mine_a, sm_90, 50 instructions" in text
     assert "- the name begins like mine" in text
 
 
