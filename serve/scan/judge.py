@@ -6,6 +6,7 @@ takes about 150 MB here, a folder of a thousand such libraries no more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Protocol, final
@@ -16,7 +17,10 @@ from hashwarden.serve.scan.events import Finished, Kernels, Unreadable
 from hashwarden.serve.scan.result import Problem, TargetReport
 from hashwarden.serve.scan.spool import KernelSpool
 
-__all__ = ["FileRule", "Scorer", "TargetJudge"]
+__all__ = ["FileRule", "Scorer", "TargetJudge", "file_of"]
+
+_CODE_OBJECTS = re.compile(r"(#(fatbin\d+|(cubin|ptx)@0x[0-9a-f]+))+$")
+"""Ends of ``where``; any other ``#`` belongs to a file's own name."""
 
 FileRule = Callable[[str, MixTable, Sequence[KernelVerdict], Sequence[str]], FileVerdict]
 """``(where, table, verdicts, notes) -> FileVerdict``; the table's nested columns are empty (`slim`)."""
@@ -96,8 +100,8 @@ class TargetJudge:
 
 
 def file_of(where: str) -> str:
-    """Name the file that a code object lies in: what stands before the last ``#``."""
-    return where.rpartition("#")[0] or where
+    """Name the file that a code object lies in: without ``#fatbin3``, ``#cubin@0x40`` and the like at its end."""
+    return _CODE_OBJECTS.sub("", where)
 
 
 def slim(table: MixTable) -> MixTable:

@@ -33,9 +33,9 @@ def mixed(foretold, table_of):
     locked = EncryptedError("a password is needed", "an open archive", "Decrypt it.", where="locked\x1b.zip")
     foretold(
         {
-            "clean.so": [Kernels(0, table_of([("clean.so#0", "plain", 50)]))],
-            "miner.so": [Kernels(0, table_of([("miner.so#0", "mine_a", 50), ("miner.so#1", "plain", 50)]))],
-            "hash.so": [Kernels(0, table_of([("hash.so#0", "hash_a", 50)]))],
+            "clean.so": [Kernels(0, table_of([("clean.so#fatbin0", "plain", 50)]))],
+            "miner.so": [Kernels(0, table_of([("miner.so#fatbin0", "mine_a", 50), ("miner.so#fatbin1", "plain", 50)]))],
+            "hash.so": [Kernels(0, table_of([("hash.so#fatbin0", "hash_a", 50)]))],
             "gone": [Unreadable(0, gone)],
             "locked": [Unreadable(0, locked)],
         }
@@ -126,7 +126,7 @@ def test_an_unsafe_cache_is_told_and_the_scan_goes_on(command, cache_folder):
 def test_without_cache_nothing_is_kept(command, cache_folder, tmp_path, foretold, table_of):
     path = tmp_path / "a.so"
     path.write_bytes(b"x")
-    foretold({str(path): [Kernels(0, table_of([("a#0", "plain", 50)]))]})
+    foretold({str(path): [Kernels(0, table_of([("a#fatbin0", "plain", 50)]))]})
     command("scan", path, "--no-cache")
     assert list(cache_folder.iterdir()) == []
     command("scan", path)

@@ -160,9 +160,9 @@ def test_random_code(run, seed):
 def test_loops_in_loops(run):
     """Many nested and crossing loops: the depth is capped, the nesting is not."""
     for arch in (80, 90):
-        batch = batch_of([random_code(seed, 300, ops=[0x947, 0x212, 0x381]) for seed in range(3)], [arch] * 3)
+        batch = batch_of([random_code(seed, 600, ops=[0x947, 0x212, 0x381]) for seed in range(3)], [arch] * 3)
         want = reference.run(batch)
-        assert want.scalars[:, 1].max() > 10
+        assert want.scalars[:, 1].max() >= 8
         assert want.scalars[:, 2].max() > isa.MAX_DEPTH
         same(run(batch), want)
 

@@ -36,7 +36,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _kernels(table_of, path):
-    return Kernels(0, table_of([(f"{path}!x#0", "mine", 50), (f"{path}!x#1", "plain", 60)]))
+    return Kernels(0, table_of([(f"{path}!x#fatbin0", "mine", 50), (f"{path}!x#fatbin1", "plain", 60)]))
 
 
 def test_the_second_scan_reads_nothing_and_says_the_same(scan, table_of, foretold, library):
@@ -58,8 +58,8 @@ def test_the_same_content_under_another_name_carries_that_name(scan, table_of, f
     report, kernels = scan(other)
     assert report.cached
     assert report.files[0].where == f"{other}!x"
-    assert {kernel.where for kernel in kernels} == {f"{other}!x#0", f"{other}!x#1"}
-    assert report.files[0].top[0].where == f"{other}!x#0"
+    assert {kernel.where for kernel in kernels} == {f"{other}!x#fatbin0", f"{other}!x#fatbin1"}
+    assert report.files[0].top[0].where == f"{other}!x#fatbin0"
 
 
 @pytest.mark.parametrize("change", ["content", "limits", "model"])

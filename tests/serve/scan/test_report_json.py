@@ -31,7 +31,7 @@ def written(scorer, rule, kernel_spool, table_of, foretold):
 
 def test_a_document_of_everything_is_valid(written, table_of):
     locked = Unreadable(0, EncryptedError("a password is needed", "an open archive", "Decrypt it.", where="b!c"))
-    rows = [("a.so#0", "mine_a", 50), ("a.so#0", "odd_b", 50), ("a.so#1", "plain", 50)]
+    rows = [("a.so#fatbin0", "mine_a", 50), ("a.so#fatbin0", "odd_b", 50), ("a.so#fatbin1", "plain", 50)]
     document = written({"a.so": [Kernels(0, table_of(rows))], "b": [locked]})
     assert [target["verdict"] for target in document["targets"]] == ["hash: mining-like", "not judged"]
     assert document["targets"][1]["problems"][0]["error"] == "EncryptedError"
@@ -56,8 +56,8 @@ def test_every_row_of_a_table_has_one_record_in_order(written, table_of):
 
 
 def test_the_index_runs_over_all_targets(written, table_of):
-    one = [Kernels(0, table_of([("a#0", "plain", 9), ("a#0", "mine", 9)]))]
-    two = [Kernels(1, table_of([("b#0", "hash", 9)]))]
+    one = [Kernels(0, table_of([("a#fatbin0", "plain", 9), ("a#fatbin0", "mine", 9)]))]
+    two = [Kernels(1, table_of([("b#fatbin0", "hash", 9)]))]
     document = written({"a": one, "b": two})
     assert [record["index"] for record in document["kernels"]] == [0, 1, 2]
     assert document["targets"][1]["first_kernel"] == 2
@@ -65,5 +65,5 @@ def test_the_index_runs_over_all_targets(written, table_of):
 
 @pytest.mark.parametrize("name", ["\x1b[31m", "a\nb", "\udcff", "\u202e", '"', "\\", "</script>", "🙂"])
 def test_any_name_survives(written, table_of, name):
-    document = written({"a": [Kernels(0, table_of([("a#0", name, 9)]))]})
+    document = written({"a": [Kernels(0, table_of([("a#fatbin0", name, 9)]))]})
     assert document["kernels"][0]["kernel"] == name

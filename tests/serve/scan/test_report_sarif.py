@@ -35,27 +35,33 @@ def test_the_schema_refuses_what_is_no_log():
 
 
 def test_one_result_per_hashing_kernel(run, table_of):
-    rows = [("a.whl!x.so#0", "mine_a", 50), ("a.whl!x.so#1", "plain", 50), ("a.whl!y.so#0", "hash_b", 50)]
+    rows = [
+        ("a.whl!x.so#fatbin0", "mine_a", 50),
+        ("a.whl!x.so#fatbin1", "plain", 50),
+        ("a.whl!y.so#fatbin0", "hash_b", 50),
+    ]
     results = run({"a.whl": [Kernels(0, table_of(rows))]})["results"]
     assert [(result["ruleId"], result["level"]) for result in results] == [("HW001", "error"), ("HW002", "warning")]
     place = results[0]["locations"][0]
     assert place["physicalLocation"]["artifactLocation"]["uri"] == "a.whl"
     assert [part["fullyQualifiedName"] for part in place["logicalLocations"]] == [
-        "a.whl!x.so#0",
-        "a.whl!x.so#0::mine_a",
+        "a.whl!x.so#fatbin0",
+        "a.whl!x.so#fatbin0::mine_a",
     ]
 
 
 def test_the_fingerprint_is_the_code_wherever_it_lies(run, table_of):
-    one = run({"a.so": [Kernels(0, table_of([("a.so#0", "mine_a", 50)]))]})["results"]
-    two = run({"b.so": [Kernels(0, table_of([("b.so#7", "mine_a", 50), ("b.so#8", "mine_a", 50)]))]})["results"]
+    one = run({"a.so": [Kernels(0, table_of([("a.so#fatbin0", "mine_a", 50)]))]})["results"]
+    two = run({"b.so": [Kernels(0, table_of([("b.so#fatbin7", "mine_a", 50), ("b.so#fatbin8", "mine_a", 50)]))]})[
+        "results"
+    ]
     assert len(two) == 1
     assert one[0]["partialFingerprints"] == two[0]["partialFingerprints"]
 
 
 def test_the_innocent_give_no_result_and_the_unread_do(run, table_of):
     none = Unreadable(1, NoGpuCodeError("no GPU machine code", "GPU code", "Nothing to do.", where="b.txt"))
-    found = run({"a.so": [Kernels(0, table_of([("a.so#0", "plain", 50)]))], "b.txt": [none]})
+    found = run({"a.so": [Kernels(0, table_of([("a.so#fatbin0", "plain", 50)]))], "b.txt": [none]})
     assert [result["ruleId"] for result in found["results"]] == ["HW004"]
     (notification,) = found["invocations"][0]["toolExecutionNotifications"]
     assert notification["descriptor"]["id"] == "NoGpuCodeError"
@@ -63,12 +69,12 @@ def test_the_innocent_give_no_result_and_the_unread_do(run, table_of):
 
 
 def test_abstaining_is_a_note(run, table_of):
-    results = run({"a.so": [Kernels(0, table_of([("a.so#0", "odd", 50)]))]})["results"]
+    results = run({"a.so": [Kernels(0, table_of([("a.so#fatbin0", "odd", 50)]))]})["results"]
     assert [(result["ruleId"], result["level"]) for result in results] == [("HW003", "note")]
 
 
 def test_every_rule_has_help_and_results_point_at_their_rule(run, table_of):
-    rows = [("a#0", "mine", 50), ("b#0", "hash", 50), ("c#0", "odd", 50)]
+    rows = [("a#fatbin0", "mine", 50), ("b#fatbin0", "hash", 50), ("c#fatbin0", "odd", 50)]
     found = run({"a": [Kernels(0, table_of(rows))]})
     rules = found["tool"]["driver"]["rules"]
     assert tuple(rule["id"] for rule in rules) == RULES

@@ -4,6 +4,7 @@ import pytest
 from hashwarden.model.kernel.verdict import Verdict
 from hashwarden.serve.scan.events import Kernels, Unreadable
 from hashwarden.serve.scan.gate import exit_code, findings
+from hashwarden.serve.scan.judge import file_of
 from hashwarden.serve.scan.levels import FailOn
 from hashwarden.serve.scan.result import Problem, ScanReport, TargetReport
 from hashwarden.serve.scan.scan import Scan
@@ -18,8 +19,8 @@ def _gone(name: str) -> Unreadable:
 def test_batches_of_one_file_make_one_verdict_and_kernels_keep_their_order(
     scorer, rule, kernel_spool, table_of, foretold
 ):
-    first = table_of([("a.whl!x.so#0", "plain_a", 50), ("a.whl!x.so#1", "hash_b", 60)])
-    second = table_of([("a.whl!x.so#1", "plain_c", 70), ("a.whl!y.so#0", "mine_d", 80)])
+    first = table_of([("a.whl!x.so#fatbin0", "plain_a", 50), ("a.whl!x.so#fatbin1", "hash_b", 60)])
+    second = table_of([("a.whl!x.so#fatbin1", "plain_c", 70), ("a.whl!y.so#fatbin0", "mine_d", 80)])
     foretold({"a.whl": [Kernels(0, first), Kernels(0, second)]})
     report = Scan(scorer, rule).run(["a.whl"], kernel_spool)
     (target,) = report.targets
@@ -43,7 +44,7 @@ def test_rows_of_a_mix_table_stay_in_order_and_none_is_dropped(scorer, rule, ker
 
 def test_the_rest_goes_on_after_a_bad_target(scorer, rule, kernel_spool, table_of, foretold):
     told: list[Problem] = []
-    foretold({"gone": [_gone("gone")], "b.so": [Kernels(0, table_of([("b.so#0", "plain", 50)]))]})
+    foretold({"gone": [_gone("gone")], "b.so": [Kernels(0, table_of([("b.so#fatbin0", "plain", 50)]))]})
     report = Scan(scorer, rule, told=told.append).run(["gone", "b.so"], kernel_spool)
     assert [target.verdict for target in report.targets] == [Verdict.NOT_JUDGED, Verdict.NOT_HASH]
     assert [problem.line() for problem in told] == ["gone: no such file; expected a file. Check the name."]
@@ -51,7 +52,7 @@ def test_the_rest_goes_on_after_a_bad_target(scorer, rule, kernel_spool, table_o
 
 
 def test_an_unread_part_is_never_innocent(scorer, rule, kernel_spool, table_of, foretold):
-    foretold({"a.whl": [Kernels(0, table_of([("a.whl!x.so#0", "plain", 50)])), _gone("a.whl!secret.zip")]})
+    foretold({"a.whl": [Kernels(0, table_of([("a.whl!x.so#fatbin0", "plain", 50)])), _gone("a.whl!secret.zip")]})
     report = Scan(scorer, rule).run(["a.whl"], kernel_spool)
     assert report.targets[0].files[0].verdict is Verdict.NOT_HASH
     assert report.targets[0].verdict is Verdict.NOT_JUDGED
@@ -62,6 +63,22 @@ def test_what_was_unreadable_in_a_file_reaches_the_file_rule_as_a_note(scorer, r
     foretold({"a.so": [ptx, Kernels(0, table_of([("a.so#fatbin0", "plain", 50)]))]})
     report = Scan(scorer, rule).run(["a.so"], kernel_spool)
     assert report.targets[0].files[0].notes == ("PTX only",)
+
+
+@pytest.mark.parametrize(
+    ("where", "file"),
+    [
+        ("a.whl!x.so#fatbin12", "a.whl!x.so"),
+        ("pid 7!anon#cubin@0x7f00", "pid 7!anon"),
+        ("a.so#fatbin0#cubin@0x40", "a.so"),
+        ("a.so#ptx@0x1", "a.so"),
+        ("d#1/x.cubin", "d#1/x.cubin"),
+        ("d#1/x.so#fatbin0", "d#1/x.so"),
+        ("c#.cubin", "c#.cubin"),
+    ],
+)
+def test_the_file_of_a_code_object(where, file):
+    assert file_of(where) == file
 
 
 def _report(*targets: tuple[str, list[int]]) -> Callable[..., ScanReport]:
