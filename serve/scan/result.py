@@ -95,6 +95,8 @@ class TargetReport:
         stats = self.stats
         old = ", ".join(f"{n:,} of sm_{arch}" for arch, n in sorted(stats.unsupported_archs.items()))
         notes = [f"kernels not judged, architecture not decoded: {old}"] if old else []
+        if stats.kernels_too_small and not self.files:
+            notes.append(f"{stats.kernels_too_small:,} kernels of too few instructions to judge")
         if stats.unknown_opcodes:
             notes.append(f"{stats.unknown_opcodes:,} instructions with an unknown opcode")
         if stats.pages_unreadable:
