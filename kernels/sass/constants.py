@@ -11,9 +11,7 @@ import numpy.typing as npt
 
 __all__ = ["PRIMITIVES", "constant_table", "count_primitives"]
 
-_TABLE: dict[str, list[str]] = json.loads(
-    files("hashwarden.kernels.sass").joinpath("constants.json").read_text()
-)
+_TABLE: dict[str, list[str]] = json.loads(files("hashwarden.kernels.sass").joinpath("constants.json").read_text())
 
 PRIMITIVES: tuple[str, ...] = tuple(_TABLE)
 """Names of the primitives, in the order of constants.json; tables hold the index."""

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from hashwarden.errors import DataError
 from hashwarden.kernels.sass.constants import PRIMITIVES
 from hashwarden.kernels.sass.table import MEM_KINDS, NESTED, SCALARS, TEXT, MixTable, Ragged
+
+from hashwarden.errors import DataError
 
 __all__ = ["REQUIRED_TEXT", "from_arrow", "schema", "to_arrow"]
 
@@ -34,8 +34,10 @@ def schema(*, labelled: bool) -> pa.Schema:
 
 
 def to_arrow(table: MixTable) -> pa.Table:
-    """The table as Arrow, names instead of indices."""
+    """The table as Arrow, names instead of indices; every text column that it has is kept."""
     wanted = schema(labelled=table.is_mining is not None)
+    for name in (name for name in table.text if name not in wanted.names):
+        wanted = wanted.append(pa.field(name, pa.string()))
     columns: dict[str, pa.Array] = {}
     for name in (name for name in wanted.names if name in TEXT):
         columns[name] = pa.array(table.text.get(name, [""] * len(table)), pa.string())
