@@ -7,7 +7,7 @@ typedef unsigned int uint32;
 #define CANDIDATES_PER_THREAD 1
 #endif
 
-static __constant__ char alphabet[65] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._";
+__constant__ char alphabet[65] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._";
 
 static __device__ __forceinline__ uint32 right(uint32 v, int by) { return __funnelshift_r(v, v, by); }
 

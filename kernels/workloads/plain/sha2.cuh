@@ -4,8 +4,8 @@
 
 template <typename W> struct Sha2;
 
-static __constant__ unsigned int sha256_k[64] = {SHA256_K_LIST};
-static __constant__ unsigned long long sha512_k[80] = {SHA512_K_LIST};
+__constant__ unsigned int sha256_k[64] = {SHA256_K_LIST};
+__constant__ unsigned long long sha512_k[80] = {SHA512_K_LIST};
 
 template <> struct Sha2<unsigned int> {
     enum { ROUNDS = 64, BITS = 32 };
