@@ -18,7 +18,7 @@ from hashwarden.kernels.sass.source import ByteSource, FileSource, MemorySource
 
 __all__ = ["IN_MEMORY_BYTES", "FilePart", "LocalSpool", "Spool", "held", "part_of"]
 
-IN_MEMORY_BYTES = 32 << 20
+IN_MEMORY_BYTES = 16 << 20
 """Members up to this size are held in memory."""
 
 

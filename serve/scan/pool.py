@@ -21,6 +21,8 @@ from hashwarden.serve.scan.worker import nursery_command
 __all__ = ["Pool", "Worker"]
 
 _KEPT_ENVIRONMENT: Final = ("PATH", "HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "LD_LIBRARY_PATH", "TMPDIR")
+_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""Large buffers go back to the system at once; by default the C library keeps up to 32 MiB of each for later."""
 _BUFFER: Final = 1 << 20
 _PATIENCE: Final = 20.0
 """Seconds that a worker may leave a message of ours unread."""
@@ -85,7 +87,7 @@ class Pool:
         self._inbox = Inbox()
         self._errors = TemporaryFile()  # noqa: SIM115  closed in `close`
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        environment |= {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "LC_ALL": "C.UTF-8"}
+        environment |= _MALLOC | {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "LC_ALL": "C.UTF-8"}
         self._nursery = subprocess.Popen(
             nursery_command(theirs.fileno()), pass_fds=(theirs.fileno(),), env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors, cwd="/",
@@ -170,7 +172,8 @@ class Pool:
         said = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
         return WorkerError(
             f"the worker processes cannot be started ({said[-1] if said else 'they end at once'})",
-            "a Python that can start itself", "Check the installation: python -c 'import hashwarden.serve.scan.worker'.",
+            "a Python that can start itself",
+            "Check the installation: python -c 'import hashwarden.serve.scan.worker'.",
         )  # fmt: skip
 
     def close(self) -> None:

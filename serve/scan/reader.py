@@ -26,7 +26,7 @@ from hashwarden.serve.scan.wire import Header, WireError, receive, send
 
 __all__ = ["Reader", "pack_table"]
 
-_BATCH_BYTES: Final = 16 << 20
+_BATCH_BYTES: Final = 8 << 20
 _BATCH_ROWS: Final = 2048
 _TEXT: Final = 2000
 _TOLD_EVERY: Final = 0.2
@@ -166,7 +166,7 @@ class Reader:
 
     def _problem(self, error: TargetError, items: int) -> None:
         said = {"got": error.got, "expected": error.expected, "remedy": error.remedy, "where": error.where}
-        cut = {name: text[:_TEXT] for name, text in said.items()}
+        cut: dict[str, Any] = {name: text[:_TEXT] for name, text in said.items()}
         self._tell("problem", error=type(error).__name__, items=items, **cut)
 
     def _tell(self, kind: str, blob: bytes | memoryview = b"", **said: Any) -> None:  # noqa: ANN401  JSON

@@ -46,15 +46,15 @@ def nursery(descriptor: int) -> NoReturn:
     send(channel, {"t": "ready"})
     running: dict[int, int] = {}
     while True:
-        ready, _, _ = select.select([channel, *running], [], [])
+        ready, _, _ = select.select([descriptor, *running], [], [])
         for pidfd in ready:
-            if pidfd is not channel:
+            if pidfd != descriptor:
                 _bury(channel, pidfd, running.pop(pidfd))
-        if channel in ready:
+        if descriptor in ready:
             try:
                 said, descriptors = receive(channel)
             except (WireError, OSError):
-                os._exit(0)
+                _end(running)
             pid = _fork(channel, descriptors[0], Bounds(**said["bounds"]))
             pidfd = os.pidfd_open(pid)
             running[pidfd] = pid
@@ -78,6 +78,14 @@ def _bury(channel: socket.socket, pidfd: int, pid: int) -> None:
     status = os.waitpid(pid, 0)[1]
     os.close(pidfd)
     send(channel, {"t": "ended", "pid": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def _end(running: dict[int, int]) -> NoReturn:
+    """Leave no process behind: the parent is gone, or has ended the workers."""
+    for pidfd, pid in running.items():
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    os._exit(0)
 
 
 def _fork(channel: socket.socket, descriptor: int, bounds: Bounds) -> int:
