@@ -34,7 +34,7 @@ $(VENV)/files: FORCE $(BIN)/python
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing what the scanner and the demo's compiler need"
-	@$(INSTALL) $(EDITABLE) . cuda-core nvidia-cuda-nvrtc
+	@$(INSTALL) $(EDITABLE) . cuda-core cuda-bindings nvidia-cuda-nvrtc
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python

@@ -16,6 +16,8 @@ from pathlib import Path
 from hashwarden.kernels.workloads.catalogue import find, parse_variant
 from hashwarden.kernels.workloads.compiler import compile_cubin
 
+from hashwarden.errors import HashwardenError
+
 FOLDER = Path(__file__).parents[1] / ".cache" / "demo"
 PACKAGES = ("cukks_cu128==0.2.2", "jax_cuda13_plugin==0.10.2", "torchvision==0.29.2", "xformers==0.0.35")
 """Homomorphic encryption and three ML libraries; Apache-2.0, Apache-2.0, BSD and BSD."""
@@ -65,10 +67,14 @@ def main() -> int:
     program = Path(sys.executable).with_name("hashwarden")
     targets = [os.path.relpath(path) for path in [*cubins, *wheels]]
     print(f"$ hashwarden scan {os.path.relpath(FOLDER)}/{{kernels/*,wheels}}/*\n", flush=True)
-    done = subprocess.run([str(program), "scan", "--fail-on", "never", *targets], check=False)
+    done = subprocess.run([str(program), "scan", "--no-cache", "--fail-on", "never", *targets], check=False)
     print(f"\nThe kernels' folders say what they are. All of it took {time.perf_counter() - start:.0f} s.")
     return done.returncode
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except HashwardenError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
