@@ -308,11 +308,11 @@ MNEMONICS: Final[dict[int, tuple[int, str]]] = {
 """Opcode: operand forms that exist, as a bit set, and mnemonic without modifiers."""
 
 OTHER_NAMES: Final[dict[int, tuple[tuple[str, ...], str]]] = {
-    0x010: (("IADD",), "sm_100 prints a sum whose third term is RZ so"),
+    0x010: (("IADD",), "sm_100, told by a modifier bit: the sum of two joined to the third by XOR"),
     0x021: (("FHADD",), "sm_100 and later: half-precision terms, told by a modifier bit"),
     0x023: (("FHFMA",), "sm_100 and later: half-precision factors, told by a modifier bit"),
-    0x024: (("IMUL",), "sm_100 prints a product that adds RZ so"),
-    0x025: (("IMUL",), "sm_100 prints a product that adds RZ so"),
+    0x024: (("IMUL",), "sm_100, told by a modifier bit: a product joined to the third by XOR"),
+    0x025: (("IMUL",), "sm_100, told by a modifier bit: a product joined to the third by XOR"),
     0x035: (("IADD",), "a new instruction on sm_120; HFMA2.MMA up to sm_90"),
     0x036: (("HMMA",), "tensor instruction of sm_75; a sum on sm_90 and later"),
     0x049: (("UVIADD",), "uniform sum of sm_120; packed FFMA2 of sm_100"),
