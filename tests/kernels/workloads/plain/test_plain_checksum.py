@@ -113,7 +113,9 @@ def test_sha256_of_files_and_pages(host):
     assert [row.astype(">u4").tobytes() for row in out] == [hashlib.sha256(item).digest() for item in ITEMS]
     pages = RANDOM.integers(0, 256, (2, 4096), np.uint8)
     module.launch("sha256_pages", 1, 2, pages, out, np.int32(2))
-    assert [row.astype(">u4").tobytes() for row in out[:2]] == [hashlib.sha256(page.tobytes()).digest() for page in pages]
+    assert [row.astype(">u4").tobytes() for row in out[:2]] == [
+        hashlib.sha256(page.tobytes()).digest() for page in pages
+    ]
 
 
 def test_gear_boundaries_do_not_depend_on_the_split(host):
@@ -226,7 +228,9 @@ def test_merkle_sha256_and_keccak_leaves(host):
     module = host("zk_merkle", "PAD_BYTE=6 SHA2_UNROLL=64")
     nodes, parents = RANDOM.integers(0, 2**32, (2, 16), np.uint32), np.zeros((2, 8), np.uint32)
     module.launch("merkle_sha256_pairs", 1, 2, nodes, parents, np.uint32(2))
-    assert [p.astype(">u4").tobytes() for p in parents] == [hashlib.sha256(n.astype(">u4").tobytes()).digest() for n in nodes]
+    assert [p.astype(">u4").tobytes() for p in parents] == [
+        hashlib.sha256(n.astype(">u4").tobytes()).digest() for n in nodes
+    ]
     columns, digests = RANDOM.integers(0, 2**64, (20, 2), np.uint64), np.zeros((2, 4), np.uint64)
     module.launch("merkle_keccak_leaves", 1, 2, columns, np.int32(20), digests, np.uint32(2))
     assert [d.tobytes() for d in digests] == [hashlib.sha3_256(row.tobytes()).digest() for row in columns.T.copy()]

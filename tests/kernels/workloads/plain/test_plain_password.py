@@ -138,5 +138,7 @@ def test_bcrypt_published_vector(host):
     digest = np.zeros(6, np.uint32)
     salt_words = np.frombuffer(salt, ">u4").astype(np.uint32)
     module = host("password_bcrypt", "BLOCK_THREADS=4")
-    module.launch("audit_bcrypt", 1, 4, initial, keys, salt_words, np.uint32(5), np.uint32(1), np.zeros(1, np.uint32), digest)
+    module.launch(
+        "audit_bcrypt", 1, 4, initial, keys, salt_words, np.uint32(5), np.uint32(1), np.zeros(1, np.uint32), digest
+    )
     assert digest.astype(">u4").tobytes()[:23] == want[:23]
