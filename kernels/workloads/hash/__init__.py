@@ -47,5 +47,11 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload("blake2b_pow", "blake2b", "own-blake2b", "blake2b_search:hash", "integer", ("CARRY", "NONCES=2", "NONCES=4 CARRY -maxrregcount=80")),
     Workload("blake2s_pow", "blake2s", "own-blake2s", "run_blake2s:hash", "integer", ("FULL_UNROLL", "HEADER_SIZE=80 FULL_UNROLL", "HEADER_SIZE=128 NONCES_PER_THREAD=1", "-O1")),
     Workload("blake256_pow", "blake256", "own-blake256", "blake256_search:hash", "integer", ("PRMT", "ROUNDS=8", "PRMT -maxrregcount=40")),
+    Workload("scrypt", "scrypt", "own-scrypt", "scrypt_begin:hash scrypt_mix:hash scrypt_end:hash", "memory", ("GAP=2", "GAP=4 -maxrregcount=96", "LOG_N=11", "LOG_N=6 LOCAL_PAD")),
+    Workload("argon2d", "argon2", "own-argon2d", "argon2d_fill:hash", "memory", ("WARPS_PER_BLOCK=4", "-maxrregcount=32", "-O1")),
+    Workload("cryptonight", "cryptonight", "own-cryptonight", "cn_prepare:hash cn_explode:hash cn_loop:hash cn_implode:hash cn_finish:hash", "latency", ("ONE_TABLE", "SCRATCH=(1<<20) ITERATIONS=(1<<17)", "ONE_TABLE -maxrregcount=32")),
+    Workload("chacha_pad", "xelishash", "own-blake3-vector", "pad_fill:hash pad_walk:hash pad_digest:hash", "latency", ("STREAMS=1", "PAD_WORDS=65536 TURNS=1", "-maxrregcount=64")),
+    Workload("poseidon2_pow", "poseidon2-pow", "own-poseidon2", "poseidon_search:hash", "integer", ("SQUEEZE=1", "WIDTH=16", "INNER_ROUNDS=14", "-maxrregcount=64")),
+    Workload("poseidon2_merkle", "zk", "own-poseidon2", "merkle_leaves:kernel merkle_level:kernel", "integer", ("WIDTH=16", "-maxrregcount=64"), label="hash-other"),
 )
 # fmt: on

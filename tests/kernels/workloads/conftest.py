@@ -49,7 +49,7 @@ class HostModule:
         ctypes.memmove(address(), raw, len(raw))
 
 
-def build(folder: Path, name: str, variant: str, symbols: Sequence[str], extra: str) -> HostModule:
+def build(folder: Path, name: str, variant: str, symbols: Sequence[str], before: str) -> HostModule:
     workload, chosen = catalogue.find(name), catalogue.parse_variant(variant)
     for header, text in compiler.headers(workload, chosen).items():
         (folder / header).write_text(text)
@@ -58,7 +58,7 @@ def build(folder: Path, name: str, variant: str, symbols: Sequence[str], extra: 
     (folder / workload.source).write_text(compiler.source_text(workload))
     exports = [f"SHIM_EXPORT({kernel})" for kernel, _ in workload.entries] + [f"SHIM_SYMBOL({it})" for it in symbols]
     defines = [f"#define {key} {value}" for key, value in chosen.defines]
-    lines = ['#include "cuda_shim.h"', *defines, f'#include "{workload.source}"', *exports, extra]
+    lines = ['#include "cuda_shim.h"', *defines, f'#include "{workload.source}"', before, *exports]
     (folder / "main.cpp").write_text("\n".join(lines) + "\n")
     sources = [str(folder / "main.cpp"), str(HERE / "cuda_shim.cpp")]
     command = ["g++", *FLAGS, f"-I{HERE}", f"-I{folder}", *sources, "-o", str(folder / "host.so")]
@@ -69,15 +69,15 @@ def build(folder: Path, name: str, variant: str, symbols: Sequence[str], extra: 
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., HostModule]:
-    """Build a workload for the CPU once a session: ``host(name, variant="", symbols=(), extra="")``."""
+    """Build a workload for the CPU once a session: ``host(name, variant="", symbols=(), before="")``."""
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed: the kernels cannot be run on the CPU")
     built: dict[tuple[object, ...], HostModule] = {}
 
-    def get(name: str, variant: str = "", symbols: Sequence[str] = (), extra: str = "") -> HostModule:
-        key = (name, variant, tuple(symbols), extra)
+    def get(name: str, variant: str = "", symbols: Sequence[str] = (), before: str = "") -> HostModule:
+        key = (name, variant, tuple(symbols), before)
         if key not in built:
-            built[key] = build(tmp_path_factory.mktemp("host"), name, variant, symbols, extra)
+            built[key] = build(tmp_path_factory.mktemp("host"), name, variant, symbols, before)
         return built[key]
 
     return get

@@ -229,3 +229,69 @@ def blake256_compress(h: Sequence[int], block: bytes, bits: int, rounds: int = 1
                 v[c] = (v[c] + v[d]) & M32
                 v[b] = rotl(v[b] ^ v[c], -second, 32)
     return [h[i] ^ v[i] ^ v[i + 8] for i in range(8)]
+
+
+def sbox() -> list[int]:
+    """Build the substitution table of AES from inverses in its field and the affine map."""
+
+    def times(a: int, b: int) -> int:
+        product = 0
+        while b:
+            product ^= a if b & 1 else 0
+            a = a << 1 ^ (0x11B if a & 0x80 else 0)
+            b >>= 1
+        return product
+
+    table = []
+    for x in range(256):
+        inverse = next((y for y in range(256) if times(x, y) == 1), 0)
+        table.append(inverse ^ rotl(inverse, 1, 8) ^ rotl(inverse, 2, 8) ^ rotl(inverse, 3, 8) ^ rotl(inverse, 4, 8) ^ 0x63)
+    return table
+
+
+AES_SBOX = sbox()
+
+
+def aes_round(block: bytes, key: bytes, last: bool = False) -> bytes:
+    """One forward round of AES: bytes, rows, columns (not in the last round), key."""
+    s = [AES_SBOX[block[(5 * i) % 16]] for i in range(16)]
+    if not last:
+        mixed = []
+        for column in range(0, 16, 4):
+            c = s[column : column + 4]
+            whole = c[0] ^ c[1] ^ c[2] ^ c[3]
+            for i in range(4):
+                pair = c[i] ^ c[(i + 1) % 4]
+                mixed.append(c[i] ^ whole ^ (pair << 1 ^ (0x11B if pair & 0x80 else 0)))
+        s = mixed
+    return bytes(a ^ b for a, b in zip(s, key, strict=True))
+
+
+def aes256_keys(key: bytes, count: int) -> list[bytes]:
+    """First round keys of AES-256."""
+    words, constant = [key[i : i + 4] for i in range(0, 32, 4)], 1
+    while len(words) < 4 * count:
+        t, i = words[-1], len(words)
+        if i % 8 == 0:
+            t = bytes(AES_SBOX[b] for b in t[1:] + t[:1])
+            t, constant = bytes([t[0] ^ constant]) + t[1:], constant << 1
+        elif i % 8 == 4:
+            t = bytes(AES_SBOX[b] for b in t)
+        words.append(bytes(a ^ b for a, b in zip(words[-8], t, strict=True)))
+    return [b"".join(words[4 * i : 4 * i + 4]) for i in range(count)]
+
+
+def chacha(key: bytes, counter: int, nonce: bytes, rounds: int) -> bytes:
+    """One block of ChaCha with a 32-bit counter and 96-bit nonce."""
+    start = [int.from_bytes(b"expand 32-byte k"[i : i + 4], "little") for i in range(0, 16, 4)]
+    tail = key + counter.to_bytes(4, "little") + nonce
+    start += [int.from_bytes(tail[i : i + 4], "little") for i in range(0, 48, 4)]
+    s = list(start)
+    for _ in range(rounds // 2):
+        for a, b, c, d in QUARTERS + DIAGONALS:
+            for first, second in ((16, 12), (8, 7)):
+                s[a] = (s[a] + s[b]) & M32
+                s[d] = rotl(s[d] ^ s[a], first, 32)
+                s[c] = (s[c] + s[d]) & M32
+                s[b] = rotl(s[b] ^ s[c], second, 32)
+    return b"".join(((a + b) & M32).to_bytes(4, "little") for a, b in zip(s, start, strict=True))

@@ -42,3 +42,19 @@ def test_blake256_of_one_zero_byte(oracles):
     block = bytes([0, 0x80]) + bytes(53) + b"\x01" + (8).to_bytes(8, "big")
     digest = "".join(f"{word:08x}" for word in oracles.blake256_compress(oracles.IV256, block, 8))
     assert digest == "0ce8d4ef4dd7cd8d62dfded9d4edb0a774ae6a41929a74da23109e8f11139c87"
+
+
+def test_aes_rounds_make_aes256(oracles):
+    aes = pytest.importorskip("Crypto.Cipher.AES")
+    key, block = bytes(range(32)), bytes(range(100, 116))
+    keys = oracles.aes256_keys(key, 15)
+    state = bytes(a ^ b for a, b in zip(block, keys[0], strict=True))
+    for i in range(1, 15):
+        state = oracles.aes_round(state, keys[i], last=i == 14)
+    assert state == aes.new(key, aes.MODE_ECB).encrypt(block)
+
+
+def test_chacha20_block(oracles):
+    chacha20 = pytest.importorskip("Crypto.Cipher.ChaCha20")
+    key, nonce = bytes(range(32)), bytes(range(12))
+    assert oracles.chacha(key, 0, nonce, 20) == chacha20.new(key=key, nonce=nonce).encrypt(bytes(64))
