@@ -52,6 +52,14 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload("cryptonight", "cryptonight", "own-cryptonight", "cn_prepare:hash cn_explode:hash cn_loop:hash cn_implode:hash cn_finish:hash", "latency", ("ONE_TABLE", "SCRATCH=(1<<20) ITERATIONS=(1<<17)", "ONE_TABLE -maxrregcount=32")),
     Workload("chacha_pad", "xelishash", "own-blake3-vector", "pad_fill:hash pad_walk:hash pad_digest:hash", "latency", ("STREAMS=1", "PAD_WORDS=65536 TURNS=1", "-maxrregcount=64")),
     Workload("poseidon2_pow", "poseidon2-pow", "own-poseidon2", "poseidon_search:hash", "integer", ("SQUEEZE=1", "WIDTH=16", "INNER_ROUNDS=14", "-maxrregcount=64")),
+    Workload("groestl512", "groestl", "own-groestl", "groestl_stage:hash", "shared", ("TABLES=1", "-maxrregcount=64", "TABLES=1 -O1")),
+    Workload("skein512", "skein", "own-skein", "skein_stage:hash skein_header:hash", "integer", ("ROLLED", "-maxrregcount=48", "ROLLED -O1")),
+    Workload("cubehash512", "luffa-cubehash", "own-cubehash", "cube_stage:hash", "integer", ("UNROLL_ROUNDS=1", "UNROLL_ROUNDS=16", "-maxrregcount=40")),
+    Workload("jh512", "jh", "own-jh", "jh_stage:hash", "latency", ("UNROLL=1", "UNROLL=16", "-O1")),
+    Workload("schnorr_pow", "nexapow", "own-schnorr", "schnorr_search:hash", "integer", ("CARRY_ASM", "INLINE_MUL", "INLINE_MUL CARRY_ASM", "SCALAR_BITS=128 -maxrregcount=96")),
+    Workload("statevector_pow", "qhash", "own-statevector", "state_begin:helper rotate_qubit:helper controlled_flip:helper expect_z:helper state_digest:hash", "memory", ("DOUBLE_PRECISION", "QUBITS=10", "-use_fast_math")),
+    Workload("suffix_pow", "astrobwt", "own-suffix", "suffix_sort:hash order_digest:hash", "shared", ("TEXT=256", "TEXT=512 -maxrregcount=32", "-O1")),
+    Workload("stamp_pow", "hashcash", "own-stamp", "stamp_search:hash", "integer", ("DIGITS=20", "DIGITS=6", "-maxrregcount=32")),
     Workload("poseidon2_merkle", "zk", "own-poseidon2", "merkle_leaves:kernel merkle_level:kernel", "integer", ("WIDTH=16", "-maxrregcount=64"), label="hash-other"),
 )
 # fmt: on
