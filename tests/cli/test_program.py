@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
+from hashwarden.kernels.sass.limits import FLAGS, Limits
 
 from hashwarden.errors import HashwardenError
 from hashwarden.version import __version__
@@ -47,6 +50,20 @@ def test_the_help_names_every_exit_code():
     words = _run("scan", "--help").stdout.replace("\n", " ").replace(";", " ").replace(",", " ").split()
     missing = [kind.__name__ for kind in _all(HashwardenError) if str(kind.exit_code) not in words]
     assert missing == []
+
+
+def test_the_page_on_exit_codes_has_a_row_for_each():
+    rows = (Path(__file__).parents[2] / "docs" / "exit-codes.md").read_text().splitlines()
+    told = {row.split()[1] for row in rows if row.startswith("| ") and row.split()[1].isdigit()}
+    # 1 is the base class's code and that of a finding.
+    assert {str(kind.exit_code) for kind in _all(HashwardenError)} <= told
+    assert {"0", "70", "130", "141"} <= told
+
+
+def test_every_limit_has_its_flag():
+    words = _run("scan", "--help").stdout.split()
+    assert set(FLAGS) == {field.name for field in fields(Limits)}
+    assert [flag for flag in FLAGS.values() if flag not in words] == []
 
 
 def test_help_of_the_program_imports_nothing_heavy():
