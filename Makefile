@@ -70,7 +70,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 bench: dev
-	$(BIN)/python benchmarks/run.py
+	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
