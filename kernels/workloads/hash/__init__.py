@@ -1,3 +1,4 @@
+# ruff: noqa: E501  one line for each workload
 """Mining-like and other hash kernels, written for this project from public specifications.
 
 They are inert: no network, no pool protocol, fixed headers, nothing is submitted anywhere.
@@ -33,7 +34,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload("fishhash", "fishhash-karlsen", "own-fishhash", "fish_build:dag fish_search:hash", "memory", ("ACCESSES=64", "PARENTS=256 HEADER_BYTES=80", "HEADER_BYTES=128 -maxrregcount=96")),
     Workload("ethash", "ethash", "own-ethash", "ethash_dag:dag ethash_search:hash", "memory", ("UNROLL_PAGES=4", "PAGES=128", "UNROLL_PAGES=4 -maxrregcount=64")),
     Workload("ethash_simple", "ethash", "own-ethash-simple", "hashimoto:hash", "memory", ("SHA3_PAD", "ACCESSES=32", "-O1", "MIX_WORDS=16")),
-    Workload("autolykos", "autolykos2", "own-autolykos", "autolykos_table:dag autolykos_mine:hash", "memory", ("UNROLL", "SPLIT=1", "CONST_WORDS=512 GATHERS=16", "-maxrregcount=64")),
+    Workload("autolykos", "autolykos2", "own-autolykos", "autolykos_table:dag autolykos_indices:hash autolykos_mine:hash", "memory", ("UNROLL", "SPLIT=1", "CONST_WORDS=512 GATHERS=16", "-maxrregcount=64")),
     Workload("octopus", "octopus", "own-octopus", "octopus_warp:hash", "memory", ("TERMS=2048", "READS=64", "MODULUS=998244353u")),
     Workload("verthash", "verthash", "own-verthash", "verthash_prepare:hash verthash_walk:hash verthash_check:helper", "memory", ("ALONE", "ROTATIONS=16", "ALONE -maxrregcount=32")),
     Workload("progpow", "progpow", "own-progpow", "progpow_search:hash", "memory", ("COIN=kawpow PERIOD=600", "COIN=progpow092 PERIOD=7", "COIN=progpow092 PERIOD=1234", "COIN=tiny PERIOD=5", "COIN=wide PERIOD=17", "COIN=progpowz PERIOD=99 -maxrregcount=64"), generate=progpow.headers),

@@ -10,7 +10,7 @@ typedef unsigned long long u64;
 #define GATHERS 32
 #endif
 #ifndef SPLIT
-#define SPLIT 0 /* 1: two kernels with the indices in global memory between them */
+#define SPLIT 0 /* 1: the search takes its indices from the kernel before it */
 #endif
 
 __constant__ u64 kIv[8] = {0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
@@ -165,14 +165,12 @@ __device__ bool finish(const u32 index[GATHERS], const uint4 *table, u64 limit, 
     return swap64(h[0]) < limit;
 }
 
-#if SPLIT
 extern "C" __global__ void autolykos_indices(u64 first, u32 n, const uint4 *table, u32 *indices) {
     u32 index[GATHERS];
     const u32 id = blockIdx.x * blockDim.x + threadIdx.x;
     indices_of(first + id, n, table, index);
     for (int i = 0; i < GATHERS; ++i) indices[i * gridDim.x * blockDim.x + id] = index[i];
 }
-#endif
 
 extern "C" __global__ void autolykos_mine(u64 first, u32 n, const uint4 *table, const u32 *indices, u64 limit,
                                           u64 *digests, u32 *hits) {

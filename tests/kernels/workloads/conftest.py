@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+
 from hashwarden.kernels.workloads import catalogue, compiler
 
 HERE = Path(__file__).parent

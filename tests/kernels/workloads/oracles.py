@@ -245,7 +245,9 @@ def sbox() -> list[int]:
     table = []
     for x in range(256):
         inverse = next((y for y in range(256) if times(x, y) == 1), 0)
-        table.append(inverse ^ rotl(inverse, 1, 8) ^ rotl(inverse, 2, 8) ^ rotl(inverse, 3, 8) ^ rotl(inverse, 4, 8) ^ 0x63)
+        table.append(
+            inverse ^ rotl(inverse, 1, 8) ^ rotl(inverse, 2, 8) ^ rotl(inverse, 3, 8) ^ rotl(inverse, 4, 8) ^ 0x63
+        )
     return table
 
 

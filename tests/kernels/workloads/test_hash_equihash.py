@@ -68,7 +68,9 @@ def test_strings_of_the_sorting_solver(host, oracles, variant, n, k):
     start = np.array(oracles.blake2b_start(512 // n * n // 8, person(n, k)), np.uint64)
     words, indices = np.zeros((rows, total), np.uint32), np.zeros(total, np.uint32)
     data = np.frombuffer(header, np.uint32).copy()
-    host("equihash_sort", variant).launch("make_strings", 1, 32, start, data, np.uint32(25), np.uint32(total), words, indices)
+    host("equihash_sort", variant).launch(
+        "make_strings", 1, 32, start, data, np.uint32(25), np.uint32(total), words, indices
+    )
     expected = strings(header, n, k, total)
     for i in range(total):
         value = int.from_bytes(words[:, i].astype(">u4").tobytes(), "big") >> (32 * rows - n)
@@ -86,7 +88,9 @@ def test_sorting_and_joining(host):
         module.launch("sort_count", 3, 256, rows, np.uint32(total), np.int32(shift), counts)
         module.launch("sort_scan", 1, 256, counts, np.uint32(48))
         new_rows, new_order = np.zeros_like(rows), np.zeros_like(order)
-        module.launch("sort_scatter", 3, 256, rows, order, np.uint32(total), np.int32(shift), counts, new_rows, new_order)
+        module.launch(
+            "sort_scatter", 3, 256, rows, order, np.uint32(total), np.int32(shift), counts, new_rows, new_order
+        )
         rows, order = new_rows, new_order
     assert order.tolist() == np.argsort(original[0] >> 24, kind="stable").tolist()
     assert (rows == original[:, order]).all()

@@ -18,10 +18,8 @@ GENERATOR = (
 def plus(p, q):
     if p is None:
         return q
-    if p == q:
-        slope = 3 * p[0] * p[0] * pow(2 * p[1], -1, PRIME)
-    else:
-        slope = (q[1] - p[1]) * pow(q[0] - p[0], -1, PRIME)
+    above, below = (3 * p[0] * p[0], 2 * p[1]) if p == q else (q[1] - p[1], q[0] - p[0])
+    slope = above * pow(below, -1, PRIME)
     x = (slope * slope - p[0] - q[0]) % PRIME
     return x, (slope * (p[0] - x) - p[1]) % PRIME
 

@@ -134,23 +134,28 @@ def test_chacha_pad(host, oracles):
     assert digests[1].tobytes() == blake3(pads[1, 128:].tobytes()).digest()
 
 
+def turned(choice: int, r: int, x: int, y: int, z: int) -> int:
+    s = y % 64
+    values = (
+        r ^ x * y + z & M64,
+        r ^ (x * y >> 64) + z & M64,
+        r ^ x // (y | 1) + z & M64,
+        r ^ isqrt(x) * z & M64,
+        r ^ (x << s & M64 | x >> (64 - s) % 64),
+        r ^ x % (z | 1) + y & M64,
+        r + (x & ~y ^ z) & M64,
+        r - (x ^ (y | z)) & M64,
+    )
+    return values[choice]
+
+
 def walk(pad: list[int], turns: int) -> int:
     n = len(pad)
     a, b, r = pad[0], pad[n // 2], 0
     for _ in range(turns):
         for i in range(n):
             x, y, z = pad[a % n], pad[b % n], pad[i]
-            s = y % 64
-            r = [
-                lambda: r ^ x * y + z & M64,
-                lambda: r ^ (x * y >> 64) + z & M64,
-                lambda: r ^ x // (y | 1) + z & M64,
-                lambda: r ^ isqrt(x) * z & M64,
-                lambda: r ^ (x << s & M64 | x >> (64 - s) % 64),
-                lambda: r ^ x % (z | 1) + y & M64,
-                lambda: r + (x & ~y ^ z) & M64,
-                lambda: r - (x ^ (y | z)) & M64,
-            ][(x ^ y ^ r) % 8]()
+            r = turned((x ^ y ^ r) % 8, r, x, y, z)
             r = r << 1 & M64 | r >> 63
             pad[i] = z ^ r
             a ^= r

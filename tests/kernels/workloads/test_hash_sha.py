@@ -118,7 +118,9 @@ def test_blake2b(host, variant):
         assert digest.tobytes() == hashlib.blake2b(data, digest_size=32).digest()
 
 
-@pytest.mark.parametrize(("variant", "size"), [("", 286), ("HEADER_SIZE=80 FULL_UNROLL", 80), ("HEADER_SIZE=128 NONCES_PER_THREAD=1", 128)])
+@pytest.mark.parametrize(
+    ("variant", "size"), [("", 286), ("HEADER_SIZE=80 FULL_UNROLL", 80), ("HEADER_SIZE=128 NONCES_PER_THREAD=1", 128)]
+)
 def test_blake2s(host, variant, size):
     module = host("blake2s_pow", variant, symbols=["header"])
     header = bytes((3 * i + 7) % 256 for i in range(size))

@@ -69,7 +69,10 @@ class Groestl:
         return bytes(a ^ b for a, b in zip(h, p, strict=True))[64:]
 
 
-EMPTY_GROESTL = "6d3ad29d279110eef3adbd66de2a0345a77baede1557f5d099fce0c03d6dc2ba8e6d4a6633dfbd66053c20faa87d1a11f39a7fbe4a6c2f009801370308fc4ad8"
+EMPTY_GROESTL = (
+    "6d3ad29d279110eef3adbd66de2a0345a77baede1557f5d099fce0c03d6dc2ba"
+    "8e6d4a6633dfbd66053c20faa87d1a11f39a7fbe4a6c2f009801370308fc4ad8"
+)
 
 
 @pytest.mark.parametrize("variant", ["", "TABLES=1"])
@@ -106,7 +109,10 @@ def cubehash(data: bytes) -> bytes:
     return b"".join(v.to_bytes(4, "little") for v in x[:16])
 
 
-EMPTY_CUBEHASH = "4a1d00bbcfcb5a9562fb981e7f7db3350fe2658639d948b9d57452c22328bb32f468b072208450bad5ee178271408be0b16e5633ac8a1e3cf9864cfbfc8e043a"
+EMPTY_CUBEHASH = (
+    "4a1d00bbcfcb5a9562fb981e7f7db3350fe2658639d948b9d57452c22328bb32"
+    "f468b072208450bad5ee178271408be0b16e5633ac8a1e3cf9864cfbfc8e043a"
+)
 
 
 @pytest.mark.parametrize("variant", ["", "UNROLL_ROUNDS=1"])
@@ -167,7 +173,10 @@ def skein(data: bytes) -> bytes:
     return b"".join(word.to_bytes(8, "little") for word in h)
 
 
-EMPTY_SKEIN = "bc5b4c50925519c290cc634277ae3d6257212395cba733bbad37a4af0fa06af41fca7903d06564fea7a2d3730dbdb80c1f85562dfcc070334ea4d1d9e72cba7a"
+EMPTY_SKEIN = (
+    "bc5b4c50925519c290cc634277ae3d6257212395cba733bbad37a4af0fa06af4"
+    "1fca7903d06564fea7a2d3730dbdb80c1f85562dfcc070334ea4d1d9e72cba7a"
+)
 
 
 @pytest.mark.parametrize("variant", ["", "ROLLED"])
@@ -181,7 +190,10 @@ def test_skein512(host, variant):
     assert digests[1].tobytes() == skein(header[:76] + (78).to_bytes(4, "little"))
 
 
-SBOXES = ((9, 0, 4, 11, 13, 12, 3, 15, 1, 10, 2, 6, 7, 5, 8, 14), (3, 12, 6, 13, 5, 7, 1, 9, 15, 2, 0, 4, 11, 10, 14, 8))
+SBOXES = (
+    (9, 0, 4, 11, 13, 12, 3, 15, 1, 10, 2, 6, 7, 5, 8, 14),
+    (3, 12, 6, 13, 5, 7, 1, 9, 15, 2, 0, 4, 11, 10, 14, 8),
+)
 
 
 class Jh:
@@ -210,7 +222,9 @@ class Jh:
         return v
 
     def e8(self, h: bytes) -> bytes:
-        bits = [[byte >> (7 - i) & 1 for byte in h for i in range(8)][256 * part : 256 * part + 256] for part in range(4)]
+        bits = [
+            [byte >> (7 - i) & 1 for byte in h for i in range(8)][256 * part : 256 * part + 256] for part in range(4)
+        ]
         grouped = [bits[0][i] << 3 | bits[1][i] << 2 | bits[2][i] << 1 | bits[3][i] for i in range(256)]
         q = [value for pair in zip(grouped[:128], grouped[128:], strict=True) for value in pair]
         constants = list(self.start)
@@ -233,7 +247,10 @@ class Jh:
         return h[64:]
 
 
-EMPTY_JH = "90ecf2f76f9d2c8017d979ad5ab96b87d58fc8fc4b83060f3f900774faa2c8fabe69c5f4ff1ec2b61d6b316941cedee117fb04b1f4c5bc1b919ae841c50eec4f"
+EMPTY_JH = (
+    "90ecf2f76f9d2c8017d979ad5ab96b87d58fc8fc4b83060f3f900774faa2c8fa"
+    "be69c5f4ff1ec2b61d6b316941cedee117fb04b1f4c5bc1b919ae841c50eec4f"
+)
 
 
 def test_jh512(host):
