@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 
 import numpy as np
@@ -31,4 +32,5 @@ def module_primitives(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
     -------
     int64 array, shape (primitives,)
     """
-    return count_primitives(words[constant_filter()[words >> 16]])
+    upper = np.ascontiguousarray(words).view(np.uint16)[sys.byteorder == "little" :: 2]
+    return count_primitives(words[constant_filter()[upper]])

@@ -37,6 +37,8 @@ _NOBODY = core.NOBODY
 _CELLS = (core.NOBODY + 1) * 512 * 2
 """Cells of the largest column, flow; the others use the first of them, one column at a time."""
 
+_FEW = 1 << 12
+
 _NO_PAIR = core.NOBODY * 512
 """Pairs from here on start at a register that nobody wrote."""
 
@@ -53,7 +55,14 @@ def _tally(keys: Any, n: int, left: int, right: int, cells: Any, entries: Any, c
                     entries[end] = key
                     end += 1
                 cells[key] += 1
-    entries[at:end].sort()
+    if end - at < _FEW:
+        entries[at:end].sort()
+    else:  # quicksort has orders that it takes for ever on, and hostile code can choose the order
+        end = at
+        for key in range(_CELLS):
+            if cells[key]:
+                entries[end] = key
+                end += 1
     for j in range(at, end):
         counts[j] = cells[entries[j]]
         cells[entries[j]] = 0

@@ -157,6 +157,13 @@ def test_random_code(run, seed):
     check(run, codes, [70, 80, 89, 90, 100, 120, 121])
 
 
+def test_more_distinct_keys_than_are_sorted(run):
+    batch = batch_of([random_code(9, 9000, ops=[0x212]), random_code(10, 100)], [90, 90])
+    want = reference.run(batch)
+    assert np.diff(want.nested["flow"][0])[0] > 1 << 12
+    same(run(batch), want)
+
+
 def nest(levels, arch):
     """Instructions followed by branches back, the first to the nearest: as many loops inside each other."""
     words = [[0x212, 0, 0, 0]] * levels
