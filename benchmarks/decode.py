@@ -232,7 +232,8 @@ def markdown(result: dict[str, Any]) -> str:
     ]
     for name, speed in speeds.items():
         median = speed["median_mb_s"]
-        ratio = "" if name.startswith(("decompress", "read_cubin")) else f"{median / base:,.1f}"
+        same_code = "sample" in name or name.startswith(("nvdisasm", "cuobjdump"))
+        ratio = f"{median / base:,.1f}" if same_code else ""
         lines.append(f"| {name} | {median:,.2f} | {speed['best_mb_s']:,.2f} | {ratio} |")
     others = [n for n in speeds if n.startswith(("nvdisasm -b", "cuobjdump"))]
     lines += ["", "On the same sample the default engine is " + ", ".join(
