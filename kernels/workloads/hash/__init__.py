@@ -22,6 +22,7 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload("blake3_quad", "blake3", "own-blake3-quad", "quad_mine:hash", "integer", ("UNROLL", "GROUPS=64", "GROUPS=16 UNROLL")),
     Workload("tilepow_dp4a", "pearl-matmul", "own-tilepow-dp4a", "tilepow_gemm:hash", "integer", ("KSTEP=64", "KSTEP=16", "-maxrregcount=128")),
     Workload("tilepow_mma", "pearl-matmul", "own-blake3-vector", "tilepow_tensor:hash", "tensor", ("RANK=64", "RANK=256 WARP_TILES=4", "WARP_TILES=1 WARPS=8", "WARP_TILES=4 WARPS=2")),
+    Workload("tilepow_async", "pearl-matmul", "own-tilepow-async", "tilepow_pipeline:hash", "tensor", ("STAGES=3", "HASH_LANES=1", "-maxrregcount=96")),
     Workload("tilepow_noise", "pearl-matmul", "own-blake3-vector", "noise_fill:hash noise_add:helper noise_peel:helper", "integer", ("RANK=32", "RANK=128")),
     Workload("matmul_m31", "btx-matmul", "own-matmul-m31", "field_matrix:hash low_rank_noise:helper matmul_field:hash tile_transcript:hash", "integer", ("TILE=8", "TILE=32 RANK=16", "-O1")),
     Workload("equihash_bucket", "equihash", "own-equihash-bucket", "equihash_seed:hash equihash_round:hash equihash_final:hash equihash_recover:helper", "memory", ("N=144 K=5 BUCKET_BITS=14 SLOTS=2800", "N=125 K=4 BUCKET_BITS=15 SLOTS=2400", "N=192 K=7 BUCKET_BITS=14 SLOTS=2700", "N=96 K=5 BUCKET_BITS=8 SLOTS=640", "N=48 K=5 BUCKET_BITS=3 SLOTS=96", "-maxrregcount=64")),

@@ -118,6 +118,24 @@ def test_tiles_of_a_dp4a_product_are_hashed(host, variant):
     assert hits[0] == 16
 
 
+@pytest.mark.parametrize("variant", ["", "STAGES=3", "HASH_LANES=1"])
+def test_pipelined_product_has_its_tiles_hashed(host, variant):
+    rng = np.random.default_rng(11)
+    a, b = (rng.integers(-63, 64, (64, 256)).astype(np.int8) for _ in range(2))
+    module, key = host("tilepow_async", variant, symbols=["c_key", "c_bound"]), bytes(range(7, 39))
+    module.write("c_key", key)
+    module.write("c_bound", np.uint32(2**32 - 1).tobytes())
+    digests, hits = np.zeros((4, 4, 8), np.uint32), np.zeros(1, np.uint32)
+    module.launch("tilepow_pipeline", (1, 1), 128, a, b, np.int32(256), digests, hits)
+    product = a.astype(np.int32) @ b.T.astype(np.int32)
+    for warp in range(4):
+        for tile in range(4):
+            row, column = 32 * (warp // 2) + 16 * (tile // 2), 32 * (warp % 2) + 16 * (tile % 2)
+            data = np.ascontiguousarray(product[row : row + 16, column : column + 16]).tobytes()
+            assert digests[warp, tile].tobytes() == blake3(data, key=key).digest()
+    assert hits[0] == 16
+
+
 @pytest.mark.parametrize("variant", ["", "RANK=64", "WARP_TILES=1 WARPS=8"])
 def test_tensor_core_product_and_transcript(host, variant):
     rng = np.random.default_rng(2)
