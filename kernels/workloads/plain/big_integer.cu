@@ -7,6 +7,11 @@ typedef unsigned long long u64;
 #ifndef WORDS
 #define WORDS 16
 #endif
+#if WORDS > 16
+#define OUTER 1 /* unrolled whole, 32 words already overflow the compiler's stack */
+#else
+#define OUTER WORDS
+#endif
 
 extern "C" __global__ void big_multiply(const u32 *a, const u32 *b, u32 *out, int n)
 {
@@ -15,7 +20,7 @@ extern "C" __global__ void big_multiply(const u32 *a, const u32 *b, u32 *out, in
     u32 x[WORDS], r[2 * WORDS];
     for (int i = 0; i < WORDS; i++) x[i] = a[(size_t)i * n + t];
     for (int i = 0; i < 2 * WORDS; i++) r[i] = 0;
-#pragma unroll
+#pragma unroll OUTER
     for (int j = 0; j < WORDS; j++) {
         u32 y = b[(size_t)j * n + t];
         u64 c = 0;
@@ -30,9 +35,10 @@ extern "C" __global__ void big_multiply(const u32 *a, const u32 *b, u32 *out, in
     for (int i = 0; i < 2 * WORDS; i++) out[(size_t)i * n + t] = r[i];
 }
 
-__device__ void montgomery(u32 *r, const u32 *a, const u32 *b, const u32 *m, u32 inverse)
+__device__ __noinline__ void montgomery(u32 *r, const u32 *a, const u32 *b, const u32 *m, u32 inverse)
 {
     u32 t[WORDS + 2] = {};
+#pragma unroll 1
     for (int i = 0; i < WORDS; i++) {
         u64 c = 0;
         for (int j = 0; j < WORDS; j++) { c += (u64)a[j] * b[i] + t[j]; t[j] = (u32)c; c >>= 32; }

@@ -25,6 +25,7 @@ __device__ __noinline__ Byte8 substitute(Byte8 x)
 {
     Byte8 x2 = multiply(x, x), x3 = multiply(x2, x), x6 = multiply(x3, x3), x12 = multiply(x6, x6), x15 = multiply(x12, x3);
     Byte8 p = x15;
+#pragma unroll 1
     for (int i = 0; i < 4; i++) p = multiply(p, p);
     p = multiply(multiply(p, x12), x2);
     Byte8 r;
@@ -42,7 +43,9 @@ extern "C" __global__ void aes_bitsliced(const word *keys, word *state, int roun
     for (int k = 0; k < 128; k++) s[k / 8].b[k % 8] = state[(size_t)k * n + i] ^ keys[k];
     for (int r = 1; r <= rounds; r++) {
         Byte8 t[16];
+#pragma unroll 1
         for (int k = 0; k < 16; k++) t[k] = substitute(s[(k + 4 * (k % 4)) % 16]);
+#pragma unroll 1
         for (int c = 0; c < 16; c += 4) {
             for (int row = 0; row < 4; row++) {
                 Byte8 a = t[c + row], b = t[c + (row + 1) % 4], d = t[c + (row + 2) % 4], e = t[c + (row + 3) % 4], m = a;
@@ -66,6 +69,7 @@ extern "C" __global__ void trivium_bitsliced(word *state, word *stream, int step
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
     word s[288];
+#pragma unroll 1
     for (int k = 0; k < 288; k++) s[k] = state[(size_t)k * n + i];
     for (int t = 0; t < steps; t++) {
         word t1 = s[65] ^ s[92], t2 = s[161] ^ s[176], t3 = s[242] ^ s[287];
@@ -75,6 +79,7 @@ extern "C" __global__ void trivium_bitsliced(word *state, word *stream, int step
         for (int k = 287; k > 0; k--) s[k] = s[k - 1];
         s[0] = t3; s[93] = t1; s[177] = t2;
     }
+#pragma unroll 1
     for (int k = 0; k < 288; k++) state[(size_t)k * n + i] = s[k];
 }
 

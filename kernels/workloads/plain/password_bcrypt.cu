@@ -21,7 +21,7 @@ struct Blowfish {
         return ((box(0, x >> 24) + box(1, (x >> 16) & 255)) ^ box(2, (x >> 8) & 255)) + box(3, x & 255);
     }
 
-    __device__ void encrypt(u32 &left, u32 &right) const
+    __device__ __noinline__ void encrypt(u32 &left, u32 &right) const
     {
 #pragma unroll
         for (int i = 0; i < 16; i += 2) {

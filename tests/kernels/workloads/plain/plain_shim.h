@@ -11,6 +11,7 @@ typedef unsigned long size_t;
 #define __sinf plain_sinf
 #define __sincosf plain_sincosf
 #define sincospi plain_sincospi
+#define sincospif plain_sincospif
 #define __float2int_rn plain_float2int_rn
 #define float4 plain_float4
 #define uchar2 plain_uchar2
@@ -35,6 +36,7 @@ static inline float __expf(float x) { return expf(x); }
 static inline float __logf(float x) { return logf(x); }
 static inline float __sinf(float x) { return sinf(x); }
 static inline void __sincosf(float x, float *s, float *c) { sincosf(x, s, c); }
+static inline void sincospif(float x, float *s, float *c) { sincosf(3.14159265f * x, s, c); }
 static inline void sincospi(double x, double *s, double *c) { sincos(3.14159265358979323846 * x, s, c); }
 static inline int __float2int_rn(float x) { return (int)rintf(x); }
 

@@ -33,7 +33,7 @@ def number(words: np.ndarray) -> int:
     ("LOG_TILE=6", GOLDILOCKS, np.uint64, 1, 7),
     ("FIELD=1 LOG_TILE=6", BABYBEAR, np.uint32, 2**32, 31),
 ])  # fmt: skip
-def test_small_field_transforms(host, variant, p, kind, scale, generator):
+def test_small_field_transforms(host, variant, p, kind, scale, generator):  # noqa: PLR0917
     n, module = 64, host("zk_ntt_small", variant)
     root = root_of_unity(p, generator, n)
     values = [int(v) % p for v in RANDOM.integers(0, 2**63, n)]
@@ -89,8 +89,8 @@ def test_big_field_quotient_stage_and_inverse(host):
     a, b, c, inverse = draw(), draw(), draw(), draw()[0]
     mont = lambda values: np.array([limbs(v * r % SCALAR, 8) for v in values], np.uint32)  # noqa: E731
     plain = lambda rows: [number(row) * pow(r, -1, SCALAR) % SCALAR for row in rows]  # noqa: E731
-    out, cell = np.zeros((n, 8), np.uint32), np.zeros(1, "8u4")
-    cell = np.array([tuple([limbs(inverse * r % SCALAR, 8)])], [("v", "u4", 8)])
+    out = np.zeros((n, 8), np.uint32)
+    cell = np.array([(limbs(inverse * r % SCALAR, 8),)], [("v", "u4", 8)])
     module.launch("big_gate_quotient", 1, 16, mont(a), mont(b), mont(c), cell[0], out, np.uint32(n))
     assert plain(out) == [(x * y - z) * inverse % SCALAR for x, y, z in zip(a, b, c, strict=True)]
     x, twiddles = mont(a), mont(b)
@@ -99,7 +99,7 @@ def test_big_field_quotient_stage_and_inverse(host):
         *((a[i] + a[i + 8]) % SCALAR for i in range(8)),
         *((a[i] - a[i + 8]) * b[i] % SCALAR for i in range(8)),
     ]
-    one = np.array([tuple([limbs(r, 8)])], [("v", "u4", 8)])
+    one = np.array([(limbs(r, 8),)], [("v", "u4", 8)])
     x = mont(a)
     module.launch("big_batch_inverse", 1, 1, x, one[0], np.uint32(1))
     assert plain(x) == [pow(v, -1, SCALAR) for v in a]
@@ -141,7 +141,7 @@ B = (
 @pytest.mark.parametrize(("variant", "p", "base", "add", "zero"), [
     ("", SECP256K1, G, secp_add, None), ("CURVE=1", ED25519, B, edwards_add, (0, 1)),
 ])  # fmt: skip
-def test_double_scalar_products(host, variant, p, base, add, zero):
+def test_double_scalar_products(host, variant, p, base, add, zero):  # noqa: PLR0917
     key = multiply(123456789, base, add, zero)
     u1, u2 = (int.from_bytes(RANDOM.bytes(31)) for _ in range(2))
     coordinates = lambda at: [*at, 1] if variant == "" else [*at, 1, at[0] * at[1] % p]  # noqa: E731

@@ -33,11 +33,28 @@ def test_gptq_gemv_and_dequantise(host, bits):
     padded = np.append(packed_zeros.reshape(-1), np.zeros(1, np.uint32))
     y = np.zeros(n, np.float32)
     module = host("gemv_gptq", variant)
-    arguments = (x.view(np.uint16), packed, padded, scales.view(np.uint16), y, np.int32(k), np.int32(n), np.int32(group))
+    arguments = (
+        x.view(np.uint16),
+        packed,
+        padded,
+        scales.view(np.uint16),
+        y,
+        np.int32(k),
+        np.int32(n),
+        np.int32(group),
+    )
     module.launch("gptq_gemv", (2, 1 if bits == 8 else 2), 32, *arguments)
     assert np.allclose(y, x.astype(np.float64) @ matrix, rtol=1e-4, atol=1e-3)
     out = np.zeros((k, n), np.float16)
-    arguments = (packed, padded, scales.view(np.uint16), groups.astype(np.int32), out.view(np.uint16), np.int32(k), np.int32(n))
+    arguments = (
+        packed,
+        padded,
+        scales.view(np.uint16),
+        groups.astype(np.int32),
+        out.view(np.uint16),
+        np.int32(k),
+        np.int32(n),
+    )
     module.launch("gptq_dequantise", (2, k // 32), 32, *arguments)
     assert np.allclose(out, matrix, rtol=2e-3)
 
@@ -79,7 +96,11 @@ def q5(n: int, with_minimum: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def q6_k(n: int) -> tuple[np.ndarray, np.ndarray]:
     b = np.zeros(n, [("low", "u1", 128), ("high", "u1", 64), ("scales", "i1", 16), ("d", "<f2")])
-    levels, b["scales"], b["d"] = RANDOM.integers(0, 64, (n, 256)), RANDOM.integers(-60, 60, (n, 16)), halves((n,), 0.001, 0.01)
+    levels, b["scales"], b["d"] = (
+        RANDOM.integers(0, 64, (n, 256)),
+        RANDOM.integers(-60, 60, (n, 16)),
+        halves((n,), 0.001, 0.01),
+    )
     parts = levels.reshape(n, 2, 4, 32)
     b["low"] = np.concatenate([(parts[:, :, :2] & 15) | (parts[:, :, 2:] & 15) << 4], axis=2).reshape(n, 128)
     b["high"] = sum((parts[:, :, j] >> 4) << (2 * j) for j in range(4)).reshape(n, 64)
@@ -131,7 +152,9 @@ def test_nf4_round_trip(host, variant):
     assert np.array_equal(maxima, np.abs(x.reshape(4, -1)).max(axis=1))
     codes = np.arange(4, dtype=np.uint8)
     one = np.ones(1, np.float32)
-    module.launch("nf4_dequantise", 4 * size // 64, 32, packed, codes, maxima, one, np.float32(0), out, np.int32(len(x)))
+    module.launch(
+        "nf4_dequantise", 4 * size // 64, 32, packed, codes, maxima, one, np.float32(0), out, np.int32(len(x))
+    )
     assert np.abs(out - x).max() <= 0.16 * maxima.max()
     again = np.zeros_like(packed)
     module.launch("nf4_quantise", 1, 4, out, again, maxima, np.int32(4))
@@ -141,7 +164,10 @@ def test_nf4_round_trip(host, variant):
 @pytest.mark.parametrize(("variant", "per_word"), [("", 16), ("PACKING=3", 20), ("PACKING=1", 16)])
 def test_ternary_weights(host, variant, per_word):
     rows, words = 3, 40
-    w, x = RANDOM.integers(-1, 2, (rows, words, per_word // 4, 4)), RANDOM.integers(-128, 128, (words, per_word // 4, 4))
+    w, x = (
+        RANDOM.integers(-1, 2, (rows, words, per_word // 4, 4)),
+        RANDOM.integers(-128, 128, (words, per_word // 4, 4)),
+    )
     packed = np.zeros((rows, words), np.uint32)
     for j in range(per_word // 4):
         for b in range(4):
@@ -156,7 +182,9 @@ def test_ternary_weights(host, variant, per_word):
         packed = (codes.astype(np.uint64) << (8 * np.arange(4, dtype=np.uint64))).sum(axis=-1).astype(np.uint32)
     y, scale = np.zeros(rows, np.float32), np.array([0.5], np.float32)
     words_x = x.astype(np.int8).view(np.int32).reshape(-1).copy()
-    host("ternary_gemv", variant).launch("ternary_gemv", 3, 32, packed, words_x, scale, y, np.int32(rows), np.int32(words))
+    host("ternary_gemv", variant).launch(
+        "ternary_gemv", 3, 32, packed, words_x, scale, y, np.int32(rows), np.int32(words)
+    )
     assert np.array_equal(y, 0.5 * np.einsum("rwjb,wjb->r", w, x))
 
 
@@ -189,7 +217,10 @@ def test_small_floats(host):
     want = codes.view(ml_dtypes.float8_e5m2).astype(np.float32)
     finite = np.isfinite(want)
     assert np.array_equal(out[finite], want[finite])
-    values, packed = np.append(RANDOM.normal(scale=50, size=252), [0, 500, -0.004, 448]).astype(np.float32), np.zeros(64, np.uint32)
+    values, packed = (
+        np.append(RANDOM.normal(scale=50, size=252), [0, 500, -0.004, 448]).astype(np.float32),
+        np.zeros(64, np.uint32),
+    )
     module.launch("pack_e4m3", 1, 64, values, packed, np.float32(1), np.int32(64))
     clipped = np.clip(values, -448, 448).astype(ml_dtypes.float8_e4m3fn)
     assert np.array_equal(packed.view(np.uint8), clipped.view(np.uint8))
@@ -221,8 +252,14 @@ def test_quantisers(host):
 def test_int8_gemm_requantises(host):
     module, m, n, k = host("gemm_int8", "TM=32 TN=32"), 20, 40, 48
     a, b = RANDOM.integers(-128, 128, (m, k), np.int8), RANDOM.integers(-128, 128, (n, k), np.int8)
-    bias, scale, c = RANDOM.integers(-1000, 1000, n, np.int32), np.full(n, 0.0007, np.float32), np.zeros((m, n), np.int8)
-    module.launch("gemm_dp4a", (2, 1), 256, a, b, bias, scale, c, np.int32(m), np.int32(n), np.int32(k // 4), np.int32(3))
+    bias, scale, c = (
+        RANDOM.integers(-1000, 1000, n, np.int32),
+        np.full(n, 0.0007, np.float32),
+        np.zeros((m, n), np.int8),
+    )
+    module.launch(
+        "gemm_dp4a", (2, 1), 256, a, b, bias, scale, c, np.int32(m), np.int32(n), np.int32(k // 4), np.int32(3)
+    )
     sums = a.astype(int) @ b.astype(int).T + bias
     want = np.clip(np.rint(sums.astype(np.float32) * scale) + 3, -128, 127)
     assert np.array_equal(c, want)
@@ -231,7 +268,11 @@ def test_int8_gemm_requantises(host):
 @pytest.mark.parametrize("planes", [2, 3, 4])
 def test_any_precision(host, planes):
     rows, words = 2, 4
-    index, x, book = RANDOM.integers(0, 2**planes, (rows, 32 * words)), halves((32 * words,), -1, 1), halves((rows, 2**planes), -1, 1)
+    index, x, book = (
+        RANDOM.integers(0, 2**planes, (rows, 32 * words)),
+        halves((32 * words,), -1, 1),
+        halves((rows, 2**planes), -1, 1),
+    )
     bits = np.zeros((planes, rows, words), np.uint32)
     for weight in range(32 * words):
         word, j, s = weight // 32, weight % 32 // 8, weight % 8
@@ -239,6 +280,16 @@ def test_any_precision(host, planes):
             bits[plane, :, word] |= ((index[:, weight] >> plane & 1) << (8 * j + s)).astype(np.uint32)
     y = np.zeros(rows, np.float32)
     module = host("bitplane_gemv", {2: "PLANES=2", 3: "", 4: "PLANES=4"}[planes])
-    module.launch("any_precision_gemv", 1, (32, 2), bits, book.view(np.uint16), x.view(np.uint16), y, np.int32(rows), np.int32(words))
+    module.launch(
+        "any_precision_gemv",
+        1,
+        (32, 2),
+        bits,
+        book.view(np.uint16),
+        x.view(np.uint16),
+        y,
+        np.int32(rows),
+        np.int32(words),
+    )
     weights = np.take_along_axis(book.astype(float), index, axis=1)
     assert np.allclose(y, weights @ x.astype(float), rtol=1e-3, atol=1e-3)

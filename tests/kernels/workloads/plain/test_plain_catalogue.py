@@ -1,0 +1,61 @@
+"""The lists agree with the sources, and every workload compiles for the architectures that matter."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ProcessPoolExecutor
+from importlib import resources
+from multiprocessing import get_context
+
+import pytest
+from hashwarden.kernels.workloads import plain
+from hashwarden.kernels.workloads.compiler import compile_cubin, source_text
+
+ENTRY = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(')
+ARCHES = ("sm_80", "sm_90", "sm_100", "sm_120")
+
+
+def test_every_source_is_listed_once():
+    sources = {item.name for item in resources.files(plain).iterdir() if item.name.endswith(".cu")}
+    listed = [workload.source for workload in plain.WORKLOADS]
+    assert sorted(listed) == sorted(sources)
+
+
+def test_every_kernel_is_listed_and_no_name_is_used_twice():
+    listed = [(w.name, kernel) for w in plain.WORKLOADS for kernel, _ in w.entries]
+    found = [(w.name, kernel) for w in plain.WORKLOADS for kernel in ENTRY.findall(source_text(w))]
+    assert listed == found
+    assert len({kernel for _, kernel in listed}) == len(listed)
+
+
+def test_nothing_here_is_labelled_mining():
+    assert {workload.label for workload in plain.WORKLOADS} == {"hash-other", "plain"}
+
+
+def test_variants_name_macros_that_their_source_reads():
+    texts = {item.name: item.read_text() for item in resources.files(plain).iterdir() if item.name.endswith(".cuh")}
+    for workload in plain.WORKLOADS:
+        text = source_text(workload)
+        text += "".join(texts[name] for name in re.findall(r'#include "(\w+\.cuh)"', text))
+        for variant in workload.all_variants():
+            assert all(re.search(rf"\b{macro}\b", text) for macro, _ in variant.defines), (workload.name, variant.name)
+
+
+@pytest.mark.slow
+def test_every_workload_compiles():
+    pytest.importorskip("cuda.core", reason="cuda-core and NVRTC compile the workloads")
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        jobs = {
+            (w.name, arch): pool.submit(compile_cubin, w, w.all_variants()[0], arch)
+            for w in plain.WORKLOADS
+            for arch in ARCHES
+        }
+        cubins = {key: job.result() for key, job in jobs.items()}
+    for workload in plain.WORKLOADS:
+        for arch in ARCHES:
+            missing = [
+                kernel
+                for kernel, _ in workload.entries
+                if f".text.{kernel}".encode() not in cubins[workload.name, arch]
+            ]
+            assert not missing
