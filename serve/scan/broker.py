@@ -322,7 +322,7 @@ class Broker:
 
     def _conclude_if_done(self, reading: Reading) -> None:
         if reading.listed and reading.outstanding == 0 and not reading.over:
-            if reading.process is not None and reading.process.is_gone() and reading.stats.files:
+            if reading.process is not None and reading.stats.files and reading.process.is_gone():
                 self._tell_problem(reading, reading.node, reading.process.gone())
             self._conclude(reading)
 

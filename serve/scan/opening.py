@@ -122,6 +122,8 @@ class OpenedProcess:
 
     def is_gone(self) -> bool:
         """Whether it has ended."""
+        if self._pidfd < 0:
+            return False
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         return bool(poll.poll(0))

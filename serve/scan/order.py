@@ -32,16 +32,18 @@ class Item:
 class Node:
     """A piece: what it has yielded and is not yet given out, pieces split from it among that."""
 
-    __slots__ = ("done", "items")
+    __slots__ = ("children", "done", "items")
 
     def __init__(self) -> None:
         self.items: deque[Item | Node] = deque()
+        self.children: set[Node] = set()
         self.done = False
 
     def child(self) -> Node:
         """A piece split from this one, at this place."""
         node = Node()
         self.items.append(node)
+        self.children.add(node)
         return node
 
     def finish(self) -> None:
@@ -50,7 +52,7 @@ class Node:
         while waiting:
             node = waiting.pop()
             node.done = True
-            waiting += [item for item in node.items if isinstance(item, Node)]
+            waiting += node.children
 
 
 @final
@@ -85,6 +87,8 @@ class Ordered:
                     yield item, self._bytes(item)
             elif node.done:
                 self._path.pop()
+                if self._path:
+                    self._path[-1].children.discard(node)
             else:
                 return
 

@@ -125,6 +125,8 @@ class Pool:
 
     def hear(self, worker: Worker) -> Iterator[tuple[Header, bytes]]:
         """What a worker has said; one that breaks the protocol, or is gone, is ended."""
+        if worker.number not in self.workers:
+            return
         try:
             for header, blob in worker.inbox.take(worker.channel):
                 if header.get("t") == "walls":
