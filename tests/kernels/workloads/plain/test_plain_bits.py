@@ -152,7 +152,7 @@ def test_lz4(host):
     assert out.tobytes() == b"".join(plain)
 
 
-def test_snappy_runs(host):
+def test_run_lengths_and_snappy(host):
     runs, ends = np.array([7, 9, 1], np.uint8), np.array([3, 4, 10], np.uint32)
     out = np.zeros(10, np.uint8)
     host("codec_decode").launch("run_length_decode", 1, 10, runs, ends, out, np.int32(3), np.uint32(10))
@@ -202,7 +202,7 @@ def test_varints_and_select(host):
     assert np.array_equal(got, places)
 
 
-def test_queens_life_and_gcd_boards(host):
+def test_queens_and_life(host):
     module = host("bits_search", "BOARD=8")
     prefixes, solutions = np.zeros((32, 4), np.uint32), np.zeros(1, np.uint64)
     for column in range(8):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import zlib
 
 import numpy as np
@@ -193,7 +192,7 @@ def test_chacha20_rfc8439(host):
     assert out.tobytes().hex().startswith("10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4e")
 
 
-def test_poly1305_and_hmac(host):
+def test_poly1305(host):
     module = host("crypto_stream")
     key, message = RANDOM.bytes(32), RANDOM.bytes(48)
     r = int.from_bytes(key[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
@@ -205,7 +204,6 @@ def test_poly1305_and_hmac(host):
     arrays = [np.frombuffer(part, np.uint32).copy() for part in (key, message)]
     module.launch("poly1305", 1, 1, arrays[0], arrays[1], np.int32(3), tag, np.int32(1))
     assert tag.tobytes() == want
-    assert hmac.compare_digest(tag.tobytes(), want)
 
 
 def merkle(host, kernel: str, kind: str, variant: str = "SHA2_UNROLL=8") -> tuple[np.ndarray, list[bytes]]:

@@ -13,14 +13,6 @@ def test_philox_known_answers(host):
     assert [f"{word:08x}" for word in out[0]] == ["6627e8d5", "e169c58d", "bc57ac4c", "9b00dbd8"]
 
 
-def test_philox_all_ones(host):
-    # Sequence 0 keeps the upper counter zero, so this vector is checked on the key side only: offsets differ.
-    out = np.zeros((2, 4), np.uint32)
-    module = host("rng_philox")
-    module.launch("philox_bits", 1, 2, out, np.uint64(2**64 - 1), np.uint64(2**64 - 1), np.int32(2))
-    assert len({tuple(row) for row in out.tolist()}) == 2
-
-
 def test_philox_normal_and_bounded(host):
     module, out = host("rng_philox"), np.zeros((4096, 4), np.float32)
     module.launch("philox_normal", 16, 32, out, np.uint64(3), np.float32(2), np.float32(0.5), np.int32(4096))
@@ -33,9 +25,6 @@ def test_philox_normal_and_bounded(host):
 
 def test_threefry_known_answers(host):
     module = host("rng_threefry")
-    key, out = np.zeros(1, "u4,u4"), np.zeros(2, np.uint32)
-    module.launch("threefry_bits", 1, 1, key[0], out, np.uint32(1))
-    # Counter (0, 1) under the zero key has no published vector; counter (0, 0) comes from the wide forms below.
     wide, key4 = np.zeros(4, np.uint64), np.zeros(4, np.uint64)
     module.launch("threefry4x64_bits", 1, 1, key4, wide, np.uint32(1))
     assert [f"{word:016x}" for word in wide] == [
