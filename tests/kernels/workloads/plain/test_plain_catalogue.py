@@ -8,6 +8,7 @@ from importlib import resources
 from multiprocessing import get_context
 
 import pytest
+
 from hashwarden.kernels.workloads import plain
 from hashwarden.kernels.workloads.compiler import compile_cubin, source_text
 

@@ -33,7 +33,7 @@ def number(words: np.ndarray) -> int:
     ("LOG_TILE=6", GOLDILOCKS, np.uint64, 1, 7),
     ("FIELD=1 LOG_TILE=6", BABYBEAR, np.uint32, 2**32, 31),
 ])  # fmt: skip
-def test_small_field_transforms(host, variant, p, kind, scale, generator):  # noqa: PLR0917
+def test_small_field_transforms(host, variant, p, kind, scale, generator):
     n, module = 64, host("zk_ntt_small", variant)
     root = root_of_unity(p, generator, n)
     values = [int(v) % p for v in RANDOM.integers(0, 2**63, n)]
@@ -141,7 +141,7 @@ B = (
 @pytest.mark.parametrize(("variant", "p", "base", "add", "zero"), [
     ("", SECP256K1, G, secp_add, None), ("CURVE=1", ED25519, B, edwards_add, (0, 1)),
 ])  # fmt: skip
-def test_double_scalar_products(host, variant, p, base, add, zero):  # noqa: PLR0917
+def test_double_scalar_products(host, variant, p, base, add, zero):
     key = multiply(123456789, base, add, zero)
     u1, u2 = (int.from_bytes(RANDOM.bytes(31)) for _ in range(2))
     coordinates = lambda at: [*at, 1] if variant == "" else [*at, 1, at[0] * at[1] % p]  # noqa: E731
