@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
-__all__ = ["Ptxas", "find_ptxas", "looks_like_ptx", "ptx_arch", "ptx_kernels"]
+__all__ = ["Ptxas", "compile_arch", "find_ptxas", "looks_like_ptx", "ptx_arch", "ptx_kernels"]
 
 _START = re.compile(rb"(?:\s|//[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*\.version\s+\d+\.\d")
 _TARGET = re.compile(rb"\.target\s+sm_(\d{2,3})([af]?)")

@@ -6,15 +6,13 @@ Runs in the process that opens; it looks at headers and numbers only, never at w
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final, final
 
-from hashwarden.errors import NoGpuCodeError, TargetError, WorkerError, target_error
+from hashwarden.errors import TargetError, WorkerError, target_error
 from hashwarden.kernels.sass.limits import Limits, limit_error
 from hashwarden.kernels.sass.pieces import Piece
 from hashwarden.kernels.sass.ptx import Ptxas
@@ -23,6 +21,7 @@ from hashwarden.serve.scan.opening import Opened, OpenedMemory
 from hashwarden.serve.scan.order import Node, Ordered
 from hashwarden.serve.scan.pool import Pool, Worker
 from hashwarden.serve.scan.ptxas import Compilation, not_judged
+from hashwarden.serve.scan.tally import count, death, nothing_found
 from hashwarden.serve.scan.tasks import Files, Reading, Task
 from hashwarden.serve.scan.wire import Header
 
@@ -31,7 +30,6 @@ __all__ = ["Broker", "Means"]
 _PROBLEMS: Final = 1000
 """Problems of one target that are told one by one."""
 _SPOOLS: Final = 64
-_COUNTED: Final = {field.name for field in fields(ReadStats)} - {"unsupported_archs", "seconds", "files"}
 _WAIT: Final = 0.2
 
 
@@ -180,20 +178,10 @@ class Broker:
                 if task is None or source.ended:
                     continue
                 try:
-                    self._count(task.reading, header)
+                    count(task.reading.stats, header)
                     self._handlers[header["t"]](_Heard(source, task, header, blob))
                 except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                     source.kill()  # it does not keep to the protocol: whatever runs there is no worker of ours
-
-    def _count(self, reading: Reading, said: Header) -> None:
-        for name, value in said.get("stats", {}).items():
-            if name not in _COUNTED or not 0 <= int(value) < 1 << 60:
-                raise ValueError(name)
-            setattr(reading.stats, name, getattr(reading.stats, name) + int(value))
-        for arch, kernels in said.get("unsupported", {}).items():
-            counts = reading.stats.unsupported_archs
-            if len(counts) < 256 and 0 <= int(arch) < 1 << 16:
-                counts[int(arch)] = counts.get(int(arch), 0) + int(kernels)
 
     def _at(self, heard: _Heard) -> None:
         heard.task.at, heard.task.at_item = str(heard.said["where"])[:4096], int(heard.said["item"])
@@ -287,7 +275,7 @@ class Broker:
         reading = task.reading
         reading.lives -= 1
         if task.careful or reading.lives <= 0:
-            self._tell_problem(reading, task.node, _death(code, task.at or task.piece.where))
+            self._tell_problem(reading, task.node, death(code, task.at or task.piece.where))
         if reading.lives <= 0 or (task.careful and not self._step_over(task)):
             task.node.done = True
             self._release(task)
@@ -329,7 +317,7 @@ class Broker:
     def _conclude(self, reading: Reading) -> None:
         stats = reading.stats
         if not (stats.kernels or reading.problems or stats.kernels_too_small):
-            self._tell_problem(reading, reading.node, _nothing(reading))
+            self._tell_problem(reading, reading.node, nothing_found(reading.name, reading.stats))
         reading.over = True
         if reading.process is not None:
             reading.process.close()
@@ -389,20 +377,3 @@ class Broker:
         for reading in self.readings:
             if reading.process is not None:
                 reading.process.close()
-
-
-def _nothing(reading: Reading) -> TargetError:
-    if reading.stats.unsupported_archs:
-        archs = ", ".join(f"sm_{arch}" for arch in sorted(reading.stats.unsupported_archs))
-        return target_error("UnsupportedError", f"GPU code for {archs} only", "sm_70 to sm_121",
-                            "Nothing: such GPUs are not judged.", reading.name)  # fmt: skip
-    return NoGpuCodeError("no GPU machine code", "a cubin, a fat binary, a program or package with one, or PTX",
-                          "Scan the file or process that holds the kernels.", where=reading.name)  # fmt: skip
-
-
-def _death(code: int, where: str) -> WorkerError:
-    how = f"exit code {code}"
-    with suppress(ValueError):
-        how = signal.Signals(-code).name if code < 0 else how
-    return WorkerError(f"the parsing worker died on it ({how})", "an object that can be parsed",
-                       "Do not trust it; report it to hashwarden.", where=where)  # fmt: skip
