@@ -20,7 +20,6 @@ def main() -> None:
     """Instrument the readers, then fuzz."""
     with atheris.instrument_imports(include=["hashwarden"]):  # the name of a top-level package
         import_module("hashwarden.kernels.sass.containers")
-        pass
     run = runpy.run_path(str(HERE / "run.py"))
     every = runpy.run_path(str(HERE / "seeds.py"))["every"]()
     folders = [Path(argument) for argument in sys.argv[1:] if not argument.startswith("-")]
