@@ -41,6 +41,7 @@ class KernelVerdict:
         Compute capability times 10.
     p_hash, p_mining : float
         Calibrated probabilities, 0 to 1: any hash workload; a hash workload that looks like mining.
+        From a scorer they are those of the kernel alone; the file rule judges kernels together.
     family : str
         The most probable family; "" if the model abstains.
     verdict : Verdict
@@ -51,6 +52,10 @@ class KernelVerdict:
         First 16 hex digits of SHA-1 over the code.
     n_instr : int
         Instructions.
+    p_kind : float
+        Probability, 0 to 1, that it is a miner's if it is hash work at all.
+    novelty : float
+        Distance from all training data; about 1 for what is known.
     """
 
     index: int
@@ -64,6 +69,8 @@ class KernelVerdict:
     reasons: tuple[str, ...] = ()
     code_sha1: str = ""
     n_instr: int = 0
+    p_kind: float = 1.0
+    novelty: float = 0.0
 
 
 @final
@@ -78,7 +85,8 @@ class FileVerdict:
     verdict : Verdict
         By the file rule (`hashwarden.model.kernel.rule`).
     p_mining : float
-        Calibrated probability that the file holds a miner, 0 to 1.
+        The highest probability of mining among its kernels, judged together, 0 to 1; the verdict does not
+        rest on it, for of thousands of innocent kernels one is always the highest.
     n_kernels, n_distinct : int
         Kernels found, and kernels with distinct code.
     counts : dict of Verdict to int
@@ -87,6 +95,8 @@ class FileVerdict:
         What decided it, in words.
     top : tuple of KernelVerdict
         The kernels that weigh most, worst first.
+    chance : float
+        How often an innocent file of this size would look so, 0 to 1: what the verdict rests on.
     notes : tuple of str
         What was not judged and why (PTX only, older architectures, unknown opcodes).
     """
@@ -100,3 +110,4 @@ class FileVerdict:
     reasons: tuple[str, ...] = ()
     top: tuple[KernelVerdict, ...] = ()
     notes: tuple[str, ...] = ()
+    chance: float = 1.0

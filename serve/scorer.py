@@ -1,0 +1,147 @@
+"""Scores kernels with the ONNX file: one thread, no torch, a schema that is checked first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Final, final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from hashwarden.errors import ModelError
+from hashwarden.kernels.sass.table import MixTable
+from hashwarden.model.kernel.decide import decide
+from hashwarden.model.kernel.features import FEATURE_NAMES, features_of
+from hashwarden.model.kernel.joint import own_log_odds, sigmoid
+from hashwarden.model.kernel.metadata import read_metadata
+from hashwarden.model.kernel.reasons import reasons_of
+from hashwarden.model.kernel.rule import FileRule
+from hashwarden.model.kernel.verdict import KernelVerdict, Verdict
+
+__all__ = ["KernelScorer", "shipped_model"]
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+CHUNK: Final = 2048
+EXPLAINED: Final = 0.2
+"""Kernels with a probability of hash work above this get reasons; an explanation costs eight further scores."""
+
+
+def shipped_model() -> Path:
+    """The model file of the installed package."""
+    return Path(str(files("hashwarden.model").joinpath("artifacts", "kernel.onnx")))
+
+
+@final
+class KernelScorer:
+    """The kernel model, ready to score.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The ONNX file; the shipped one if None.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or made for other features.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        path = path or shipped_model()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelError(
+                f"the model file cannot be read ({error.strerror})", "kernel.onnx", "Install hashwarden again.", where=str(path)
+            ) from error
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises classes of its own for each kind of damage
+            raise ModelError(
+                f"onnxruntime refuses it: {str(error).splitlines()[0][:200]}", "an ONNX model", "Install hashwarden again.",
+                where=str(path),
+            ) from error  # fmt: skip
+        self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
+        self._check_shapes(str(path))
+        self._sha256 = hashlib.sha256(data).hexdigest()
+
+    def _check_shapes(self, where: str) -> None:
+        inputs = [(i.name, i.shape[1:], i.type) for i in self._session.get_inputs()]
+        outputs = {o.name: o.shape[1:] for o in self._session.get_outputs()}
+        wanted = {"groups": [3], "families": [len(self.metadata.families)], "novelty": []}
+        if inputs != [("features", [len(FEATURE_NAMES)], "tensor(float)")] or outputs != wanted:
+            raise ModelError(
+                f"a graph with inputs {inputs} and outputs {outputs}", f"features and {wanted}", "Train the model again.", where=where
+            )
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Name, version and hash of the model file."""
+        record = self.metadata
+        return {"name": record.model, "version": record.version, "schema": str(record.schema_version), "sha256": self._sha256}
+
+    @property
+    def rule(self) -> FileRule:
+        """The file rule that belongs to this model."""
+        return self.metadata.rule
+
+    def run(self, features: F32) -> tuple[F32, F32, F32]:
+        """The raw outputs: group log-probabilities (N, 3), family probabilities (N, M), novelty (N,)."""
+        groups, families, novelty = self._session.run(["groups", "families", "novelty"], {"features": features})
+        return groups, families, novelty
+
+    def probabilities(self, groups: F32) -> tuple[F64, F64, F64]:
+        """Calibrated p_hash, p_mining and p_kind of kernels judged alone, each of shape (N,)."""
+        hashing, mining, kind = own_log_odds(groups, self.rule.calibration)
+        return sigmoid(hashing), sigmoid(mining), sigmoid(kind)
+
+    def judge(self, table: MixTable) -> Sequence[KernelVerdict]:
+        """One verdict per row, in order, each kernel alone."""
+        verdicts: list[KernelVerdict] = []
+        for start in range(0, len(table), CHUNK):
+            part = table.take(np.arange(start, min(start + CHUNK, len(table))))
+            verdicts += self._judge(part, start)
+        return verdicts
+
+    def _judge(self, table: MixTable, start: int) -> list[KernelVerdict]:
+        features = features_of(table)
+        groups, families, novelty = self.run(features)
+        p_hash, p_mining, p_kind = self.probabilities(groups)
+        words = self._reasons(features, p_hash)
+        text = (table.text["file"], table.text["kernel"], table.text["code_sha1"])
+        rows = zip(*text, table.scalars["arch"].tolist(), table.scalars["n_instr"].tolist(),
+                   p_hash.tolist(), p_mining.tolist(), p_kind.tolist(), novelty.tolist(), strict=True)  # fmt: skip
+        result = []
+        for index, (where, name, code, arch, size, hashing, mining, kind, far) in enumerate(rows):
+            verdict = decide(hashing, mining, kind, far, size, self.rule.thresholds)
+            result.append(KernelVerdict(
+                start + index, where, name, arch, hashing, mining, self._family(families[index], verdict), verdict,
+                words.get(index, ()), code, size, kind, far,
+            ))  # fmt: skip
+        return result
+
+    def _family(self, probabilities: F32, verdict: Verdict) -> str:
+        """The most probable family that fits the verdict."""
+        if verdict is Verdict.ABSTAIN:
+            return ""
+        fits = {Verdict.MINING: (2,), Verdict.OTHER_HASH: (1, 2)}.get(verdict, (0,))
+        mask = np.isin(self.metadata.group_of_family, fits)
+        return self.metadata.families[int(np.argmax(np.where(mask, probabilities, -1.0)))]
+
+    def _reasons(self, features: F32, p_hash: F64) -> dict[int, tuple[str, ...]]:
+        rows = np.flatnonzero(p_hash >= EXPLAINED)
+        if not len(rows):
+            return {}
+
+        def log_odds(changed: F32) -> F64:
+            return own_log_odds(self.run(changed)[0], self.rule.calibration)[0]
+
+        return dict(zip(rows.tolist(), reasons_of(features[rows], self.metadata.plain, log_odds), strict=True))
