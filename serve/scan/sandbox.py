@@ -79,13 +79,21 @@ def enter(bounds: Bounds, empty_root: int = -1, *, spared: frozenset[str] = froz
     _set_bounds(bounds)
     no_network = root and libc.unshare(_NEWNET | _NEWIPC | _NEWUTS | _NEWNS) == 0
     no_files = _change_root(empty_root)
-    if root:
+    other_user = root and _become_nobody()
+    for option, value in ((_PR_SET_NO_NEW_PRIVS, 1), (_PR_SET_DUMPABLE, 0), (_PR_SET_PDEATHSIG, signal.SIGKILL)):
+        libc.prctl(option, int(value), 0, 0, 0)
+    return Walls(other_user, no_network, no_files, install_filter(spared))
+
+
+def _become_nobody() -> bool:
+    """Give up root; in a container, root may lack the right to become somebody else."""
+    try:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    for option, value in ((_PR_SET_NO_NEW_PRIVS, 1), (_PR_SET_DUMPABLE, 0), (_PR_SET_PDEATHSIG, signal.SIGKILL)):
-        libc.prctl(option, int(value), 0, 0, 0)
-    return Walls(root, no_network, no_files, install_filter(spared))
+    except OSError:
+        return False
+    return True
 
 
 def _change_root(descriptor: int) -> bool:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -98,3 +99,13 @@ def test_a_program_behind_the_walls_keeps_files_and_its_bounds(tmp_path):
         cwd=tmp_path,
     )
     assert done.stdout.split() == ["read", "0", "77", "1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_root_without_capabilities_still_gets_the_other_walls():
+    """As in a container that drops all capabilities."""
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", TRIES, json.dumps(sys.path)]
+    done = subprocess.run(command, capture_output=True, check=True)
+    said = json.loads(done.stdout)
+    assert said["walls"] == [False, False, False, True]
+    assert said["open"] == said["socket"] == said["exec"] == "PermissionError"
