@@ -9,7 +9,7 @@ had not seen). Kernels of one file are then judged together (`hashwarden.model.k
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -106,9 +106,13 @@ class FileRule:
         if not (added > 0).any():
             return list(verdicts)
         beside = company(sigmoid(alone), files, code, self.calibration.background)
+        family = Counter(v.family for v in verdicts if v.verdict is Verdict.MINING).most_common(1)
         result = []
         for v, gain, start, near in zip(verdicts, added, alone, beside, strict=True):
-            result.append(self._raised(v, float(start + gain), float(near)) if gain > 0 else v)
+            raised = self._raised(v, float(start + gain), float(near)) if gain > 0 else v
+            if raised.verdict is not v.verdict and family:  # its own family was that of what it looked like
+                raised = replace(raised, family=family[0][0])
+            result.append(raised)
         return result
 
     def _raised(self, v: KernelVerdict, log_odds: float, near: float) -> KernelVerdict:
@@ -177,5 +181,3 @@ def _reasons(verdict: Verdict, claimed: Verdict, chance: float, kernels: list[Ke
         return (f"{loud} of {len(kernels)} kernels look like hash work; innocent files show as much with chance {chance:.2g}",)
     return ()
 
-
-Judge = Callable[[str, MixTable, Sequence[KernelVerdict], Sequence[str]], tuple[FileVerdict, list[KernelVerdict]]]

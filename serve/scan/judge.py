@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Protocol, final
 
+import numpy as np
+
 from hashwarden.kernels.sass.table import NESTED, MixTable, Ragged
 from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict
 from hashwarden.serve.scan.events import Finished, Kernels, Unreadable
@@ -22,8 +24,13 @@ __all__ = ["FileRule", "Scorer", "TargetJudge", "file_of"]
 _CODE_OBJECTS = re.compile(r"(#(fatbin\d+|(cubin|ptx)@0x[0-9a-f]+))+$")
 """Ends of ``where``; any other ``#`` belongs to a file's own name."""
 
-FileRule = Callable[[str, MixTable, Sequence[KernelVerdict], Sequence[str]], FileVerdict]
-"""``(where, table, verdicts, notes) -> FileVerdict``; the table's nested columns are empty (`slim`)."""
+FileRule = Callable[
+    [str, MixTable, Sequence[KernelVerdict], Sequence[str]], tuple[FileVerdict, Sequence[KernelVerdict]]
+]
+"""``(where, table, verdicts, notes)`` to the file's verdict and those of its kernels, judged together.
+
+The table's nested columns are empty (`slim`).
+"""
 
 
 class Scorer(Protocol):
@@ -34,7 +41,7 @@ class Scorer(Protocol):
         """What the model is called, its version, and ``sha256`` of its file; part of every cache key."""
 
     def judge(self, table: MixTable) -> Sequence[KernelVerdict]:
-        """One verdict per row, in order."""
+        """One verdict per row, in order, each kernel alone."""
 
 
 @final
@@ -64,8 +71,7 @@ class TargetJudge:
     def add(self, event: Kernels) -> None:
         """Judge a batch of kernels."""
         verdicts = self._scorer.judge(event.table)
-        self._spool.extend(verdicts)
-        slimmed, start = slim(event.table), 0
+        slimmed, start = named_sources(slim(event.table), event.from_table), 0
         for where, rows in groupby(_file_names(event)):
             stop = start + sum(1 for _ in rows)
             if where != self._where:
@@ -95,7 +101,9 @@ class TargetJudge:
         inside = [problem for problem in self._problems if file_of(problem.where) == self._where]
         notes = tuple(dict.fromkeys(problem.got for problem in inside))
         table = MixTable.concat(self._tables)
-        self._files.append(self._rule(self._where, table, self._verdicts, notes))
+        judged, verdicts = self._rule(self._where, table, self._verdicts, notes)
+        self._files.append(judged)
+        self._spool.extend(verdicts)
         self._tables, self._verdicts = [], []
 
 
@@ -108,6 +116,21 @@ def slim(table: MixTable) -> MixTable:
     """Leave out its nested columns, which are nine tenths of a table and serve the scorer alone."""
     empty = {name: Ragged.empty(name, len(table)) for name in NESTED}
     return MixTable(table.scalars, table.rotate, table.funnel, empty, table.text, table.is_mining)
+
+
+def named_sources(table: MixTable, from_table: str) -> MixTable:
+    """Say of rows of a mix table which lay in one file, where the table has no column ``source``.
+
+    Rows that name no file were measured apart as far as anybody knows: each is a source of its own.
+    """
+    if not from_table or "source" in table.text:
+        return table
+    files = [str(name) for name in table.text["file"]]
+    alone = all(name == from_table for name in files)
+    sources = np.array([f"row {row}" if alone else name for row, name in enumerate(files)], object)
+    return MixTable(
+        table.scalars, table.rotate, table.funnel, table.nested, table.text | {"source": sources}, table.is_mining
+    )
 
 
 def _file_names(event: Kernels) -> list[str]:

@@ -8,14 +8,14 @@ __all__ = ["judges"]
 
 
 def judges() -> tuple[Scorer, FileRule]:
-    """Load the shipped kernel model, and name the file rule.
+    """Load the shipped kernel model, and the file rule that belongs to it.
 
     Raises
     ------
     ModelError
         If the model file is missing, damaged or made for another version.
     """
-    from hashwarden.model.kernel.rule import judge_file
     from hashwarden.serve.scorer import KernelScorer
 
-    return KernelScorer(), judge_file
+    scorer = KernelScorer()
+    return scorer, scorer.rule
