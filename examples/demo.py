@@ -13,10 +13,9 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from hashwarden.errors import HashwardenError
 from hashwarden.kernels.workloads.catalogue import find, parse_variant
 from hashwarden.kernels.workloads.compiler import compile_cubin
-
-from hashwarden.errors import HashwardenError
 
 FOLDER = Path(__file__).parents[1] / ".cache" / "demo"
 PACKAGES = ("cukks_cu128==0.2.2", "jax_cuda13_plugin==0.10.2", "torchvision==0.29.2", "xformers==0.0.35")

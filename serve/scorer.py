@@ -57,7 +57,10 @@ class KernelScorer:
             data = path.read_bytes()
         except OSError as error:
             raise ModelError(
-                f"the model file cannot be read ({error.strerror})", "kernel.onnx", "Install hashwarden again.", where=str(path)
+                f"the model file cannot be read ({error.strerror})",
+                "kernel.onnx",
+                "Install hashwarden again.",
+                where=str(path),
             ) from error
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -79,14 +82,22 @@ class KernelScorer:
         wanted = {"groups": [3], "families": [len(self.metadata.families)], "novelty": []}
         if inputs != [("features", [len(FEATURE_NAMES)], "tensor(float)")] or outputs != wanted:
             raise ModelError(
-                f"a graph with inputs {inputs} and outputs {outputs}", f"features and {wanted}", "Train the model again.", where=where
+                f"a graph with inputs {inputs} and outputs {outputs}",
+                f"features and {wanted}",
+                "Train the model again.",
+                where=where,
             )
 
     @property
     def identity(self) -> Mapping[str, str]:
         """Name, version and hash of the model file."""
         record = self.metadata
-        return {"name": record.model, "version": record.version, "schema": str(record.schema_version), "sha256": self._sha256}
+        return {
+            "name": record.model,
+            "version": record.version,
+            "schema": str(record.schema_version),
+            "sha256": self._sha256,
+        }
 
     @property
     def rule(self) -> FileRule:

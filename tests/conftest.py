@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from hashwarden.kernels.sass.table import NESTED, SCALARS, MixTable, Ragged
 from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict, Verdict
 from hashwarden.serve.scan.events import Event, Finished, Kernels, ReadStats, Unreadable

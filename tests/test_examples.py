@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from hashwarden.kernels.workloads.catalogue import find
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from hashwarden.kernels.sass.constants import PRIMITIVES
-from hashwarden.kernels.sass.table import MEM_KINDS, NESTED, SCALARS, TEXT, MixTable, Ragged
 
 from hashwarden.errors import DataError
+from hashwarden.kernels.sass.constants import PRIMITIVES
+from hashwarden.kernels.sass.table import MEM_KINDS, NESTED, SCALARS, TEXT, MixTable, Ragged
 
 __all__ = ["REQUIRED_TEXT", "from_arrow", "schema", "to_arrow"]
 

@@ -47,7 +47,16 @@ BLOCKS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Blocks of count columns, in order: plain counts, or weighted by `DEPTH_WEIGHTS`, or at the deepest loop only."""
 
-SCALAR_FIELDS: Final = ("n_instr", "n_loops", "max_depth", "in_loop", "regs", "shared", "longest_alu_run", "longest_chain")
+SCALAR_FIELDS: Final = (
+    "n_instr",
+    "n_loops",
+    "max_depth",
+    "in_loop",
+    "regs",
+    "shared",
+    "longest_alu_run",
+    "longest_chain",
+)
 
 
 @cache
@@ -113,7 +122,11 @@ def _of_memory(table: MixTable, weights: npt.NDArray[np.float64]) -> list[F32]:
     tainted = group * 3 + np.minimum(mem.columns["taint"], 2)
     width = group * 4 + groups.width_class()[mem.columns["width"] & 7]
     weighted = mem.columns["n"] * weights[mem.columns["depth"]]
-    return [_sums(mem, tainted, len(_MEMS)), _sums(mem, tainted, len(_MEMS), weighted), _sums(mem, width, len(BLOCKS["mem_width"]))]
+    return [
+        _sums(mem, tainted, len(_MEMS)),
+        _sums(mem, tainted, len(_MEMS), weighted),
+        _sums(mem, width, len(BLOCKS["mem_width"])),
+    ]
 
 
 def _of_flow(table: MixTable) -> list[F32]:
@@ -140,7 +153,16 @@ def counts_of(table: MixTable) -> Counts:
     """
     weights = np.array(DEPTH_WEIGHTS)
     rotates = [np.stack([f(table.rotate), f(table.funnel)], 1) for f in (lambda r: r.sum(1), lambda r: r @ weights)]
-    parts = [*_of_ops(table, weights), *_of_luts(table, weights), *rotates, *_of_memory(table, weights), *_of_flow(table)]
-    constants = [_sums(table.nested[name], table.nested[name].columns["primitive"], len(PRIMITIVES)) for name in ("const_code", "const_module")]
+    parts = [
+        *_of_ops(table, weights),
+        *_of_luts(table, weights),
+        *rotates,
+        *_of_memory(table, weights),
+        *_of_flow(table),
+    ]
+    constants = [
+        _sums(table.nested[name], table.nested[name].columns["primitive"], len(PRIMITIVES))
+        for name in ("const_code", "const_module")
+    ]
     scalars = np.stack([table.scalars[name] for name in SCALAR_FIELDS], 1).astype(np.float32)
     return Counts(np.concatenate(parts, 1).astype(np.float32), scalars, np.concatenate(constants, 1))

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hashwarden.errors import ModelError
-from hashwarden.model.kernel.features import FEATURE_NAMES
 from hashwarden.model.kernel.decide import Thresholds
+from hashwarden.model.kernel.features import FEATURE_NAMES
 from hashwarden.model.kernel.joint import Calibration
 from hashwarden.model.kernel.rule import FileRule, Innocent
 

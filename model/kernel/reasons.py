@@ -29,7 +29,15 @@ MOST: Final = 4
 
 THEMES: Final[dict[str, tuple[str, ...]]] = {
     "constants": ("const_code:", "const_module:"),
-    "logic": ("op:logic", "op_weighted:logic", "op_immediate:logic", "op:permute", "op_weighted:permute", "lut:", "lut_weighted:"),
+    "logic": (
+        "op:logic",
+        "op_weighted:logic",
+        "op_immediate:logic",
+        "op:permute",
+        "op_weighted:permute",
+        "lut:",
+        "lut_weighted:",
+    ),
     "rotates": ("rotate:", "rotate_weighted:", "op:shift", "op_weighted:shift", "op_immediate:shift"),
     "addresses": ("mem:", "mem_weighted:", "mem_width:"),
     "flow": ("flow:", "flow_inner:"),
@@ -105,7 +113,9 @@ def _addresses(row: F32) -> str:
 
 
 def _flow(row: F32) -> str:
-    mixing = [f"flow:{a}>{b}" for a in ("logic", "shift", "permute", "add") for b in ("logic", "shift", "permute", "add")]
+    mixing = [
+        f"flow:{a}>{b}" for a in ("logic", "shift", "permute", "add") for b in ("logic", "shift", "permute", "add")
+    ]
     share = _share(row, mixing)
     return f"{share:.0%} of the data flow runs between logic, shifts and additions" if share >= 0.2 else ""
 

@@ -176,8 +176,12 @@ def _reasons(verdict: Verdict, claimed: Verdict, chance: float, kernels: list[Ke
         families = Counter(v.family for v in kernels if v.verdict is verdict and v.family).most_common(3)
         named = ", ".join(f"{name} ({n})" for name, n in families)
         head = f"{judged[verdict]} of {len(kernels)} kernels look like {_WORDS[claimed]}"
-        return (f"{head}: {named}" if named else head, f"an innocent file of this size shows as much with chance {chance:.2g}")
+        return (
+            f"{head}: {named}" if named else head,
+            f"an innocent file of this size shows as much with chance {chance:.2g}",
+        )
     if loud:
-        return (f"{loud} of {len(kernels)} kernels look like hash work; innocent files show as much with chance {chance:.2g}",)
+        return (
+            f"{loud} of {len(kernels)} kernels look like hash work; innocent files show as much with chance {chance:.2g}",
+        )
     return ()
-

@@ -10,9 +10,7 @@ PLAIN, OTHER, MINING = 0, 1, 2
 GROUPS: Final = ("not hash", "hash: other", "hash: mining-like")
 """Names of the groups, by index."""
 
-HASH_FAMILIES: Final = frozenset(
-    {"password-cracking", "zk", "crypto-benign", "checksum-hash", "hash-table", "fhe"}
-)
+HASH_FAMILIES: Final = frozenset({"password-cracking", "zk", "crypto-benign", "checksum-hash", "hash-table", "fhe"})
 """Hash work, and integer work close to it, that is no mining."""
 
 MIN_INSTRUCTIONS: Final = 40

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any, final
 
 import zstandard
+
+from hashwarden.errors import UsageError
 from hashwarden.kernels.sass.limits import Limits
 from hashwarden.serve.scan import records
 from hashwarden.serve.scan.output import atomic_bytes
 from hashwarden.serve.scan.report_json import SCHEMA
 from hashwarden.serve.scan.result import TargetReport
 from hashwarden.serve.scan.spool import KernelSpool
-
-from hashwarden.errors import UsageError
 from hashwarden.version import __version__
 
 __all__ = ["Cache", "CacheKey", "default_folder"]

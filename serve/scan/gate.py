@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hashwarden.errors import TargetError
 from hashwarden.serve.scan.levels import FailOn
 from hashwarden.serve.scan.result import Problem, ScanReport
-
-from hashwarden.errors import TargetError
 
 __all__ = ["exit_code", "findings"]
 

@@ -12,7 +12,6 @@ from typing import Any, TextIO
 
 from hashwarden.serve.scan.records import file_record, problem_record, stats_record
 from hashwarden.serve.scan.result import ScanReport, TargetReport
-
 from hashwarden.version import __version__
 
 __all__ = ["SCHEMA", "write_json"]

@@ -17,7 +17,6 @@ from urllib.parse import quote
 from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict, Verdict
 from hashwarden.serve.scan.result import Problem, ScanReport, TargetReport
 from hashwarden.serve.scan.text import printable
-
 from hashwarden.version import __version__
 
 __all__ = ["RULES", "sarif_log", "write_sarif"]

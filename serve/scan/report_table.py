@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 
-from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict, Verdict
-from hashwarden.serve.scan.result import ScanReport, TargetReport
-from hashwarden.serve.scan.text import printable, shorten, shorten_path
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict, Verdict
+from hashwarden.serve.scan.result import ScanReport, TargetReport
+from hashwarden.serve.scan.text import printable, shorten, shorten_path
 
 __all__ = ["COLOURS", "render_explanations", "render_kernels", "render_table"]
 

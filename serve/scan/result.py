@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import final
 
+from hashwarden.errors import HashwardenError, target_error
 from hashwarden.model.kernel.verdict import FileVerdict, Verdict
 from hashwarden.serve.scan.events import ReadStats
-
-from hashwarden.errors import HashwardenError, target_error
 
 __all__ = ["Problem", "ScanReport", "TargetReport", "worst"]
 

@@ -77,9 +77,7 @@ class HashwardenError(Exception):
         return (_rebuild, (type(self), self.got, self.expected, self.remedy, self.where))
 
 
-def _rebuild(
-    kind: type[HashwardenError], got: str, expected: str, remedy: str, where: str
-) -> HashwardenError:
+def _rebuild(kind: type[HashwardenError], got: str, expected: str, remedy: str, where: str) -> HashwardenError:
     return kind(got, expected, remedy, where=where)
 
 
@@ -188,9 +186,7 @@ class UnsupportedError(TargetError):
     exit_code = 21
 
 
-def target_error(
-    name: str, got: str, expected: str, remedy: str, where: str = ""
-) -> TargetError:
+def target_error(name: str, got: str, expected: str, remedy: str, where: str = "") -> TargetError:
     """Build the target error whose class is called ``name`` (as a worker reports it).
 
     An unknown name gives a plain `TargetError`: what a worker says is never trusted to be well formed.

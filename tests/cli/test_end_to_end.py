@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from hashwarden.kernels.workloads.catalogue import find, parse_variant
 from hashwarden.kernels.workloads.compiler import compile_cubin
 

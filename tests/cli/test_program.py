@@ -9,9 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hashwarden.kernels.sass.limits import FLAGS, Limits
 
 from hashwarden.errors import HashwardenError
+from hashwarden.kernels.sass.limits import FLAGS, Limits
 from hashwarden.version import __version__
 
 PROGRAM = [sys.executable, "-c", "from hashwarden.cli import main; main()"]

@@ -4,10 +4,10 @@ import json
 import sys
 
 import pytest
-from hashwarden.serve.scan.events import Kernels, Unreadable
 
 from hashwarden.cli import main
 from hashwarden.errors import EncryptedError, MissingTargetError, ModelError
+from hashwarden.serve.scan.events import Kernels, Unreadable
 
 
 @pytest.fixture

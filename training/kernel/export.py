@@ -30,7 +30,12 @@ F32 = npt.NDArray[np.float32]
 
 
 def record_of(
-    families: list[str], group_of_family: npt.NDArray[np.int64], plain_mean: F32, rule: FileRule, data: dict[str, str], seed: int
+    families: list[str],
+    group_of_family: npt.NDArray[np.int64],
+    plain_mean: F32,
+    rule: FileRule,
+    data: dict[str, str],
+    seed: int,
 ) -> KernelMetadata:
     """The record that the model file carries."""
     return KernelMetadata(
@@ -90,7 +95,9 @@ def export(network: KernelNet, record: KernelMetadata, sample: F32, output: Path
     onnx.checker.check_model(model)
     worst = _difference(network, model.SerializeToString(), sample)
     if not worst <= TOLERANCE:
-        raise ModelError(f"an ONNX graph that differs by {worst:.2g}", f"at most {TOLERANCE}", "Report this.", where=str(output))
+        raise ModelError(
+            f"an ONNX graph that differs by {worst:.2g}", f"at most {TOLERANCE}", "Report this.", where=str(output)
+        )
     _replace(output, model.SerializeToString(deterministic=True))
     return worst
 

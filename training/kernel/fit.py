@@ -141,7 +141,9 @@ def fit(data: Dataset, rows: I64, families: list[str], group_of_family: I64, rec
     optimiser.add_param_group({"params": network.head.parameters()})
     steps = recipe.epochs * (recipe.rows // recipe.batch + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, steps)
-    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98))
+    average = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98)
+    )
     plain = rows[data.group[rows] == PLAIN]
     for _ in range(recipe.epochs):
         drawn = _draw(data, rows, recipe, rng)

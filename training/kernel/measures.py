@@ -55,7 +55,9 @@ def measure_scores(data: Dataset, score: F64, rows: npt.NDArray[np.bool_]) -> Me
     # the score that exactly one plain kernel in 1,000 is above
     threshold = np.sort(score[plain])[::-1][int(plain.sum() * 1e-3)]
     found = score > threshold
-    by_lineage = {str(name): float(found[mining & (data.lineage == name)].mean()) for name in sorted(set(data.lineage[mining]))}
+    by_lineage = {
+        str(name): float(found[mining & (data.lineage == name)].mean()) for name in sorted(set(data.lineage[mining]))
+    }
     hit = sum(share > 0 for share in by_lineage.values())
     return Measured(auroc(plain), auroc(other), float(found[mining].mean()), hit, len(by_lineage), by_lineage)
 
@@ -72,7 +74,9 @@ def unseen_scores(data: Dataset, groups: npt.NDArray[np.float32], fold: npt.NDAr
     return alone, jointly
 
 
-def measure(data: Dataset, groups: npt.NDArray[np.float32], fold: npt.NDArray[np.int64], fitted: Calibration) -> dict[str, Measured]:
+def measure(
+    data: Dataset, groups: npt.NDArray[np.float32], fold: npt.NDArray[np.int64], fitted: Calibration
+) -> dict[str, Measured]:
     """Measure kernels alone and judged together, on all rows that were held out once."""
     rows = data.usable & (fold >= 0) & ~data.own
     alone, jointly = unseen_scores(data, groups, fold)

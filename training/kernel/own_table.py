@@ -72,7 +72,11 @@ def _cached(job: Job, folder: Path) -> tuple[str, str]:
     """The path of the measured table of one job, made if need be, and what went wrong."""
     name, variant, arch = job
     workload = find(name)
-    text = source_text(workload) + repr(sorted(headers(workload, variant).items())) + repr((workload.entries, workload.label, workload.family, workload.lineage, variant, arch))
+    text = (
+        source_text(workload)
+        + repr(sorted(headers(workload, variant).items()))
+        + repr((workload.entries, workload.label, workload.family, workload.lineage, variant, arch))
+    )
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.parquet"
     if path.exists():
         return str(path), ""

@@ -55,5 +55,10 @@ def innocent_files(
     plain = rows & (data.group == PLAIN)
     counts = []
     for called in (called_mining, called_hash):
-        counts.append([(int(called[plain & (files == f)].sum()), int((plain & (files == f)).sum())) for f in sorted(set(files[plain]))])
+        counts.append(
+            [
+                (int(called[plain & (files == f)].sum()), int((plain & (files == f)).sum()))
+                for f in sorted(set(files[plain]))
+            ]
+        )
     return Innocent(mining=fit_beta(counts[0]), hashing=fit_beta(counts[1]))

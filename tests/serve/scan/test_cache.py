@@ -3,13 +3,13 @@ import os
 from pathlib import Path
 
 import pytest
+
+from hashwarden.errors import TruncatedError, UsageError, WorkerError
 from hashwarden.kernels.sass.limits import Limits
 from hashwarden.serve.scan.cache import Cache
 from hashwarden.serve.scan.events import Kernels, Unreadable
 from hashwarden.serve.scan.scan import Scan
 from hashwarden.serve.scan.spool import KernelSpool
-
-from hashwarden.errors import TruncatedError, UsageError, WorkerError
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from hashwarden.serve.scan.output import atomic_text
 
 from hashwarden.errors import UsageError
+from hashwarden.serve.scan.output import atomic_text
 
 
 def test_the_report_appears_whole_with_the_usual_permissions(tmp_path: Path):

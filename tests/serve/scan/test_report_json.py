@@ -4,11 +4,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
+from hashwarden.errors import EncryptedError
 from hashwarden.serve.scan.events import Kernels, Unreadable
 from hashwarden.serve.scan.report_json import write_json
 from hashwarden.serve.scan.scan import Scan
-
-from hashwarden.errors import EncryptedError
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/scan-json.schema.json").read_text())
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
+from hashwarden.errors import EncryptedError, NoGpuCodeError
 from hashwarden.serve.scan.events import Kernels, Unreadable
 from hashwarden.serve.scan.report_sarif import RULES, write_sarif
 from hashwarden.serve.scan.scan import Scan
-
-from hashwarden.errors import EncryptedError, NoGpuCodeError
 
 SCHEMA = json.loads((Path(__file__).parent / "schemas/sarif-2.1.0-rtm.5.json").read_text())
 

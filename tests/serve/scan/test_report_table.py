@@ -1,13 +1,13 @@
 import io
 
 import pytest
-from hashwarden.serve.scan.events import Kernels, Unreadable
-from hashwarden.serve.scan.report_table import render_explanations, render_kernels, render_table
-from hashwarden.serve.scan.scan import Scan
 from rich.cells import cell_len
 from rich.console import Console
 
 from hashwarden.errors import EncryptedError
+from hashwarden.serve.scan.events import Kernels, Unreadable
+from hashwarden.serve.scan.report_table import render_explanations, render_kernels, render_table
+from hashwarden.serve.scan.scan import Scan
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 from collections.abc import Callable
 
 import pytest
+
+from hashwarden.errors import MissingTargetError, NoGpuCodeError
 from hashwarden.model.kernel.verdict import Verdict
 from hashwarden.serve.scan.events import Kernels, Unreadable
 from hashwarden.serve.scan.gate import exit_code, findings
@@ -8,8 +10,6 @@ from hashwarden.serve.scan.judge import file_of
 from hashwarden.serve.scan.levels import FailOn
 from hashwarden.serve.scan.result import Problem, ScanReport, TargetReport
 from hashwarden.serve.scan.scan import Scan
-
-from hashwarden.errors import MissingTargetError, NoGpuCodeError
 
 
 def _gone(name: str) -> Unreadable:

@@ -1,4 +1,5 @@
 import pytest
+
 from hashwarden.serve.scan.text import printable, shorten, shorten_path
 
 
