@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Self, final
+from typing import Any, Final, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from hashwarden.model.kernel.groups import FLOW_GROUPS, FLOW_SOURCES, LUT_CLASSE
 __all__ = ["BLOCKS", "DEPTH_WEIGHTS", "SCALAR_FIELDS", "Counts", "block", "counts_of"]
 
 F32 = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+CHUNK: Final = 512
+"""Kernels that are summed at a time: a few MB of sums."""
 DEPTH_WEIGHTS: Final = (1.0, 6.0, 36.0, 100.0, 100.0)
 """How often an instruction at loop depth 0, 1, ... is taken to run. Trip counts are not in the code; six turns
 a level keep the inner loop in front without letting one deep loop hide the rest (chosen on the training folds)."""
@@ -93,50 +96,73 @@ class Counts:
         return type(self)(self.counts[rows], self.scalars[rows], self.constants[rows])
 
 
-def _sums(ragged: Ragged, column: npt.NDArray[np.int64], size: int, n: npt.NDArray[np.float64] | None = None) -> F32:
-    """Sum ``n`` by kernel and column; shape (kernels, size)."""
+def _sums(ragged: Ragged, start: IntArray, column: IntArray, size: int, n: npt.NDArray[Any]) -> F32:
+    """Sum ``n`` by kernel and column; shape (kernels, size). ``start`` is kernel times ``size`` of each record."""
     kernels = len(ragged.offsets) - 1
-    key = ragged.kernel_index() * size + column
-    weights = ragged.columns["n"] if n is None else n
-    return np.bincount(key, weights, kernels * size).reshape(kernels, size).astype(np.float32)
+    return np.bincount(start + column, n, kernels * size).reshape(kernels, size).astype(np.float32)
 
 
-def _of_ops(table: MixTable, weights: npt.NDArray[np.float64]) -> list[F32]:
-    op = table.nested["op"]
-    group = groups.op_group_of_opcode()[op.columns["op12"] & 511]
-    n, size = op.columns["n"], len(OP_GROUPS)
-    immediate = np.isin(op.columns["op12"] >> 9 & 7, (2, 4))
-    weighted = n * weights[op.columns["depth"]]
-    return [_sums(op, group, size, each) for each in (n.astype(float), weighted, n * immediate)]
+@cache
+def _weights() -> npt.NDArray[np.float64]:
+    return np.array(DEPTH_WEIGHTS)
 
 
-def _of_luts(table: MixTable, weights: npt.NDArray[np.float64]) -> list[F32]:
-    lut = table.nested["lut"]
-    kind = groups.lut_class()[lut.columns["lut"] & 255]
-    return [_sums(lut, kind, len(LUT_CLASSES), n) for n in (None, lut.columns["n"] * weights[lut.columns["depth"]])]
+@cache
+def _is_immediate() -> npt.NDArray[np.bool_]:
+    """Whether a 3-bit operand form holds a 32-bit immediate."""
+    return np.isin(np.arange(8), (2, 4))
 
 
-def _of_memory(table: MixTable, weights: npt.NDArray[np.float64]) -> list[F32]:
-    mem = table.nested["mem"]
-    group = groups.mem_group_of_kind()[mem.columns["kind"]]
+def _of_ops(table: MixTable) -> list[F32]:
+    op, size = table.nested["op"], len(OP_GROUPS)
+    op12, n = op.columns["op12"], op.columns["n"]
+    start, group = op.kernel_index() * size, groups.op_group_of_opcode()[op12 & 511]
+    weighted, held = n * _weights()[op.columns["depth"]], n * _is_immediate()[op12 >> 9 & 7]
+    return [_sums(op, start, group, size, each) for each in (n, weighted, held)]
+
+
+def _of_luts(table: MixTable) -> list[F32]:
+    lut, size = table.nested["lut"], len(LUT_CLASSES)
+    n = lut.columns["n"]
+    start, kind = lut.kernel_index() * size, groups.lut_class()[lut.columns["lut"] & 255]
+    return [_sums(lut, start, kind, size, each) for each in (n, n * _weights()[lut.columns["depth"]])]
+
+
+def _of_memory(table: MixTable) -> list[F32]:
+    mem, n = table.nested["mem"], table.nested["mem"].columns["n"]
+    kernel, group = mem.kernel_index(), groups.mem_group_of_kind()[mem.columns["kind"]]
     tainted = group * 3 + np.minimum(mem.columns["taint"], 2)
-    width = group * 4 + groups.width_class()[mem.columns["width"] & 7]
-    weighted = mem.columns["n"] * weights[mem.columns["depth"]]
-    return [
-        _sums(mem, tainted, len(_MEMS)),
-        _sums(mem, tainted, len(_MEMS), weighted),
-        _sums(mem, width, len(BLOCKS["mem_width"])),
-    ]
+    width, widths = group * 4 + groups.width_class()[mem.columns["width"] & 7], len(BLOCKS["mem_width"])
+    weighted, start, size = n * _weights()[mem.columns["depth"]], kernel * len(_MEMS), len(_MEMS)
+    shares = [_sums(mem, start, tainted, size, each) for each in (n, weighted)]
+    return [*shares, _sums(mem, kernel * widths, width, widths, n)]
+
+
+@cache
+def _flow_rows() -> IntArray:
+    """The first form of each 9-bit source opcode; those that are no source share one row past the last."""
+    rows = [FLOW_SOURCES.index(g) if g in FLOW_SOURCES else len(FLOW_SOURCES) for g in FLOW_GROUPS]
+    return (np.array(rows) * len(FLOW_GROUPS))[groups.flow_group_of_opcode()]
 
 
 def _of_flow(table: MixTable) -> list[F32]:
-    flow = table.nested["flow"]
-    of_opcode = groups.flow_group_of_opcode()
-    place = np.array([FLOW_SOURCES.index(g) if g in FLOW_SOURCES else -1 for g in FLOW_GROUPS])
-    source = place[of_opcode[flow.columns["src"] & 511]]
-    known = source >= 0
-    column = np.maximum(source, 0) * len(FLOW_GROUPS) + of_opcode[flow.columns["dst"] & 511]
-    return [_sums(flow, column, len(_FORMS), flow.columns[name] * known) for name in ("n", "inner")]
+    flow, size = table.nested["flow"], len(_FORMS) + len(FLOW_GROUPS)
+    start = flow.kernel_index() * size
+    start += _flow_rows()[flow.columns["src"] & 511]
+    column = groups.flow_group_of_opcode()[flow.columns["dst"] & 511]
+    return [_sums(flow, start, column, size, flow.columns[n])[:, : len(_FORMS)] for n in ("n", "inner")]
+
+
+def _of_rotates(table: MixTable) -> list[F32]:
+    pair = np.stack([table.rotate, table.funnel], 1)  # (kernels, 2, depths)
+    return [each.astype(np.float32) for each in (pair.sum(2), pair @ _weights())]
+
+
+def _of_constants(table: MixTable) -> F32:
+    size, parts = len(PRIMITIVES), [table.nested[name] for name in ("const_code", "const_module")]
+    return np.concatenate(
+        [_sums(r, r.kernel_index() * size, r.columns["primitive"], size, r.columns["n"]) for r in parts], 1
+    )
 
 
 def counts_of(table: MixTable) -> Counts:
@@ -151,18 +177,26 @@ def counts_of(table: MixTable) -> Counts:
     Counts
         One row per kernel, in order.
     """
-    weights = np.array(DEPTH_WEIGHTS)
-    rotates = [np.stack([f(table.rotate), f(table.funnel)], 1) for f in (lambda r: r.sum(1), lambda r: r @ weights)]
-    parts = [
-        *_of_ops(table, weights),
-        *_of_luts(table, weights),
-        *rotates,
-        *_of_memory(table, weights),
-        *_of_flow(table),
-    ]
-    constants = [
-        _sums(table.nested[name], table.nested[name].columns["primitive"], len(PRIMITIVES))
-        for name in ("const_code", "const_module")
-    ]
+    parts = [_counts_of(_span(table, start)) for start in range(0, max(len(table), 1), CHUNK)]
+    return Counts(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("counts", "scalars", "constants")))
+
+
+def _span(table: MixTable, start: int) -> MixTable:
+    """At most `CHUNK` kernels from ``start`` on, as views; only what is counted."""
+    rows = slice(start, start + CHUNK)
+    nested = {}
+    for name, ragged in table.nested.items():
+        offsets = ragged.offsets[start : start + CHUNK + 1]
+        records = slice(offsets[0], offsets[-1])
+        nested[name] = Ragged(
+            offsets - offsets[0], {field: column[records] for field, column in ragged.columns.items()}
+        )
+    scalars = {name: column[rows] for name, column in table.scalars.items()}
+    return MixTable(scalars, table.rotate[rows], table.funnel[rows], nested, {})
+
+
+def _counts_of(table: MixTable) -> Counts:
+    """The counts of so few kernels that the sums stay in the cache."""
+    blocks = [*_of_ops(table), *_of_luts(table), *_of_rotates(table), *_of_memory(table), *_of_flow(table)]
     scalars = np.stack([table.scalars[name] for name in SCALAR_FIELDS], 1).astype(np.float32)
-    return Counts(np.concatenate(parts, 1).astype(np.float32), scalars, np.concatenate(constants, 1))
+    return Counts(np.concatenate(blocks, 1), scalars, _of_constants(table))
