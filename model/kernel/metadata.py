@@ -16,6 +16,7 @@ from hashwarden.model.kernel.decide import Thresholds
 from hashwarden.model.kernel.features import FEATURE_NAMES
 from hashwarden.model.kernel.joint import Calibration
 from hashwarden.model.kernel.rule import FileRule, Innocent
+from hashwarden.model.kernel.taxonomy import GROUPS
 
 __all__ = ["KEY", "SCHEMA", "KernelMetadata", "feature_hash", "read_metadata"]
 
@@ -76,22 +77,29 @@ def read_metadata(properties: Mapping[str, str], where: str) -> KernelMetadata:
         raise _refused(f"no metadata property {KEY!r}", where)
     try:
         record = KernelMetadata.model_validate_json(text)
-        rule = record.rule
-    except (ValidationError, TypeError) as error:
+        rule, plain = record.rule, record.plain
+    except (ValidationError, TypeError, ValueError) as error:
         raise _refused(f"metadata that does not fit: {str(error).splitlines()[0]}", where) from error
     if record.schema_version != SCHEMA:
         raise _refused(f"schema version {record.schema_version}, this version reads {SCHEMA}", where)
     if record.features_sha256 != feature_hash() or record.features != list(FEATURE_NAMES):
         raise _refused("features of another list or order", where)
-    if len(record.plain) != len(FEATURE_NAMES) or len(record.families) != len(record.group_of_family):
+    if len(plain) != len(FEATURE_NAMES) or len(record.families) != len(record.group_of_family):
         raise _refused("tables of another length than its features and families", where)
-    if not np.isfinite([*record.calibration.values(), *record.thresholds.values(), rule.innocent.alarm]).all():
+    if not set(record.group_of_family) <= set(range(len(GROUPS))):
+        raise _refused(f"groups of families beyond the {len(GROUPS)} that there are", where)
+    innocent = np.array([rule.innocent.mining, rule.innocent.hashing])
+    if not np.isfinite([*record.calibration.values(), *record.thresholds.values(), *innocent.ravel(), *plain]).all():
         raise _refused("numbers that are not finite", where)
+    if innocent.min() <= 0 or not 0 < rule.calibration.background <= 1:
+        raise _refused("a file rule that cannot be computed", where)
     return record
 
 
 def _refused(got: str, where: str) -> ModelError:
     return ModelError(
-        got, f"a kernel model of schema {SCHEMA} of this version", "Use the shipped model, or train it again: hashwarden train kernel",
+        got,
+        f"a kernel model of schema {SCHEMA} of this version",
+        "Use the shipped model, or train it again: hashwarden train kernel",
         where=where,
-    )  # fmt: skip
+    )

@@ -106,25 +106,26 @@ class FileRule:
         if not (added > 0).any():
             return list(verdicts)
         beside = company(sigmoid(alone), files, code, self.calibration.background)
-        family = Counter(v.family for v in verdicts if v.verdict is Verdict.MINING).most_common(1)
+        beside_kind = _kind(verdicts)
         result = []
         for v, gain, start, near in zip(verdicts, added, alone, beside, strict=True):
-            raised = self._raised(v, float(start + gain), float(near)) if gain > 0 else v
-            if raised.verdict is not v.verdict and family:  # its own family was that of what it looked like
-                raised = replace(raised, family=family[0][0])
-            result.append(raised)
+            result.append(self._raised(v, float(start + gain), float(near), beside_kind) if gain > 0 else v)
         return result
 
-    def _raised(self, v: KernelVerdict, log_odds: float, near: float) -> KernelVerdict:
-        """The same kernel with what its company adds."""
-        p_mining = float(sigmoid(np.float64(log_odds)))
-        p_hash = max(v.p_hash, p_mining)
-        verdict = decide(p_hash, p_mining, 1.0, v.novelty, v.n_instr, self.thresholds)
-        reasons = v.reasons
-        if verdict != v.verdict:
-            share = self.calibration.background * float(np.exp(near))
-            reasons = (f"lies beside kernels that hash (about {min(share, 1):.0%} of the others)", *reasons)
-        return replace(v, p_mining=p_mining, p_hash=p_hash, verdict=verdict, reasons=reasons)
+    def _raised(self, v: KernelVerdict, log_odds: float, near: float, beside: tuple[Verdict, str]) -> KernelVerdict:
+        """The same kernel with what its company adds.
+
+        One that was called something alone keeps its word: company says that there is hash work, not of which kind.
+        """
+        p_mining = float(sigmoid(np.array(log_odds)))
+        v = replace(v, p_mining=p_mining, p_hash=max(v.p_hash, p_mining))
+        kind, family = beside
+        verdict = decide(v.p_hash, p_mining, float(kind is Verdict.MINING), v.novelty, v.n_instr, self.thresholds)
+        if v.verdict in _WORDS or verdict is v.verdict:
+            return v
+        share = min(self.calibration.background * float(np.exp(near)), 1)
+        reasons = (f"lies beside kernels that hash (about {share:.0%} of the others)", *v.reasons)
+        return replace(v, verdict=verdict, family=family if verdict in _WORDS else "", reasons=reasons)
 
     def _chance(self, verdicts: Sequence[KernelVerdict], files: list[str]) -> tuple[float, Verdict]:
         """The smallest chance over architectures and both thresholds, corrected for having looked so often."""
@@ -154,6 +155,14 @@ class FileRule:
         return Verdict.NOT_HASH
 
 
+def _kind(verdicts: Sequence[KernelVerdict]) -> tuple[Verdict, str]:
+    """What most of the kernels that were called something are called, and their commonest family."""
+    calls = Counter(v.verdict for v in verdicts)
+    kind = max(_WORDS, key=lambda word: calls[word])
+    families = Counter(v.family for v in verdicts if v.verdict is kind).most_common(1)
+    return kind, families[0][0] if families else ""
+
+
 def _places(table: MixTable) -> tuple[list[str], list[str]]:
     """Object and file of each kernel, for company: one per architecture.
 
@@ -181,7 +190,6 @@ def _reasons(verdict: Verdict, claimed: Verdict, chance: float, kernels: list[Ke
             f"an innocent file of this size shows as much with chance {chance:.2g}",
         )
     if loud:
-        return (
-            f"{loud} of {len(kernels)} kernels look like hash work; innocent files show as much with chance {chance:.2g}",
-        )
+        head = f"{loud} of {len(kernels)} kernels look like hash work"
+        return (f"{head}; innocent files show as much with chance {chance:.2g}",)
     return ()
