@@ -69,9 +69,11 @@ class KernelScorer:
             self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises classes of its own for each kind of damage
             raise ModelError(
-                f"onnxruntime refuses it: {str(error).splitlines()[0][:200]}", "an ONNX model", "Install hashwarden again.",
+                f"onnxruntime refuses it: {str(error).splitlines()[0][:200]}",
+                "an ONNX model",
+                "Install hashwarden again.",
                 where=str(path),
-            ) from error  # fmt: skip
+            ) from error
         self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._check_shapes(str(path))
         self._sha256 = hashlib.sha256(data).hexdigest()

@@ -61,15 +61,17 @@ class NameScorer:
         return KernelVerdict(row, where, name, arch, p_hash, p_mining, family, verdict, reasons, sha1, n_instr)
 
 
-def worst_kernel(where: str, table: MixTable, verdicts: Sequence[KernelVerdict], notes: Sequence[str]) -> FileVerdict:
-    """A file is as bad as its worst kernel."""
+def worst_kernel(
+    where: str, table: MixTable, verdicts: Sequence[KernelVerdict], notes: Sequence[str]
+) -> tuple[FileVerdict, Sequence[KernelVerdict]]:
+    """A file is as bad as its worst kernel; company changes no kernel."""
     top = tuple(sorted(verdicts, key=lambda kernel: kernel.verdict.rank))[:3]
     counts = dict(Counter(kernel.verdict for kernel in verdicts))
     distinct = len(set(table.text["code_sha1"]))
     reasons = (f"the worst kernel is {top[0].kernel}",)
-    return FileVerdict(
-        where, top[0].verdict, top[0].p_mining, len(verdicts), distinct, counts, reasons, top, tuple(notes)
-    )
+    verdict, chance = top[0].verdict, top[0].p_mining
+    file = FileVerdict(where, verdict, chance, len(verdicts), distinct, counts, reasons, top, tuple(notes))
+    return file, verdicts
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def scorer() -> NameScorer:
 
 
 @pytest.fixture
-def rule() -> Callable[..., FileVerdict]:
+def rule() -> Callable[..., tuple[FileVerdict, Sequence[KernelVerdict]]]:
     return worst_kernel
 
 

@@ -54,4 +54,5 @@ def count_primitives(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
     seen = np.zeros(len(values), bool)
     seen[place[values[place] == words.ravel()]] = True
     bits = members[seen][:, None] >> np.arange(len(PRIMITIVES), dtype=np.uint32) & 1
-    return bits.sum(axis=0).astype(np.int64)
+    counts: npt.NDArray[np.int64] = bits.sum(axis=0).astype(np.int64)
+    return counts

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -121,7 +119,7 @@ def _text(table: pa.Table, name: str, where: str) -> npt.NDArray[np.object_]:
     return pc.fill_null(column, "").to_numpy(zero_copy_only=False).astype(object)  # type: ignore[no-any-return]
 
 
-def _whole_numbers(column: Any, name: str, where: str) -> npt.NDArray[np.int64]:
+def _whole_numbers(column: pa.ChunkedArray | pa.Array, name: str, where: str) -> npt.NDArray[np.int64]:
     flat = _flat(column)
     if not pa.types.is_integer(flat.type):
         raise _bad(f"column {name!r} of type {flat.type}, not whole numbers", where)

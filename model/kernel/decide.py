@@ -36,7 +36,7 @@ class Thresholds:
     novelty: float
 
 
-def decide(  # noqa: PLR0911  one line a case reads best
+def decide(  # noqa: PLR0913, PLR0917  four numbers of the kernel, its size, the limits
     p_hash: float, p_mining: float, p_kind: float, novelty: float, n_instr: int, limits: Thresholds
 ) -> Verdict:
     """The verdict on one kernel.

@@ -29,6 +29,12 @@ class KernelNet(nn.Module):
         Share of features and of hidden units left out in training, 0 to 1.
     """
 
+    mean: Tensor
+    scale: Tensor
+    outside: Tensor
+    centre: Tensor
+    whiten: Tensor
+
     CLIP = 4.0
     """Standard deviations at which a feature is cut: one wild share must not decide alone."""
 

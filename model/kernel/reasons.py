@@ -48,13 +48,25 @@ THEMES: Final[dict[str, tuple[str, ...]]] = {
 """Sets of features by the beginnings of their names."""
 
 _NAMES: Final = {
-    "sha256_k": "SHA-256 round constants", "sha256_iv": "SHA-256 or BLAKE initial values", "sha512_k": "SHA-512 round constants",
-    "sha512_iv": "SHA-512 or BLAKE2b initial values", "md5_k": "MD5 round constants", "sha1_ripemd": "SHA-1 or RIPEMD constants",
-    "keccak_rc": "Keccak round constants", "fnv": "FNV primes", "siphash": "SipHash constants",
-    "chacha_salsa": "ChaCha or Salsa constants", "murmur3": "MurmurHash3 constants", "xxhash": "xxHash primes",
-    "blake256_c": "BLAKE-256 constants", "skein": "Skein constants", "secp256k1": "secp256k1 constants", "aes_t0": "AES tables",
-    "groestl_whirlpool": "Groestl or Whirlpool tables", "heavy_octopus": "Octopus modulus",
-}  # fmt: skip
+    "sha256_k": "SHA-256 round constants",
+    "sha256_iv": "SHA-256 or BLAKE initial values",
+    "sha512_k": "SHA-512 round constants",
+    "sha512_iv": "SHA-512 or BLAKE2b initial values",
+    "md5_k": "MD5 round constants",
+    "sha1_ripemd": "SHA-1 or RIPEMD constants",
+    "keccak_rc": "Keccak round constants",
+    "fnv": "FNV primes",
+    "siphash": "SipHash constants",
+    "chacha_salsa": "ChaCha or Salsa constants",
+    "murmur3": "MurmurHash3 constants",
+    "xxhash": "xxHash primes",
+    "blake256_c": "BLAKE-256 constants",
+    "skein": "Skein constants",
+    "secp256k1": "secp256k1 constants",
+    "aes_t0": "AES tables",
+    "groestl_whirlpool": "Groestl or Whirlpool tables",
+    "heavy_octopus": "Octopus modulus",
+}
 
 
 @cache

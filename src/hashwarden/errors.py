@@ -150,7 +150,7 @@ class EncryptedError(TargetError):
     exit_code = 15
 
 
-class PermissionError_(TargetError):  # noqa: N801  the plain name is Python's
+class PermissionError_(TargetError):  # noqa: N801, N818  the plain name is Python's
     """The operating system refused to open the object."""
 
     exit_code = 16

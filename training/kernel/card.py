@@ -18,12 +18,25 @@ from hashwarden.training.kernel.measures import Measured
 __all__ = ["write_card"]
 
 _LIBRARIES = ("numpy", "torch", "onnx", "onnxruntime", "scikit-learn")
+_LIMITS = """## Intended use and limits
+
+Tells what GPU machine code does, for operators of clusters; a verdict on a file is a reason to look, not a proof.
+Mining and other hash work (password audit, provers) share most of their instructions: the line between them is soft.
+Closed miners, packers, obfuscators and compilers other than NVIDIA's were not in the data. Kernels under 40
+instructions are not judged. `hashwarden evaluate kernel` measures more, with pictures: docs/evaluation/.
+"""
 
 
-def write_card(
-    output: Path, data: Dataset, record: KernelMetadata, unseen: dict[str, Measured], lineages: list[str],
-    recipe: Recipe, parameters: int, seconds: float,
-) -> None:  # fmt: skip
+def write_card(  # noqa: PLR0913, PLR0917  a card tells of everything
+    output: Path,
+    data: Dataset,
+    record: KernelMetadata,
+    unseen: dict[str, Measured],
+    lineages: list[str],
+    recipe: Recipe,
+    parameters: int,
+    seconds: float,
+) -> None:
     """Write ``kernel.json`` and ``kernel.md`` beside the model."""
     used = data.usable
     origins = Counter(zip(data.table.text["origin"][used].tolist(), data.group[used].tolist(), strict=True))
@@ -50,7 +63,7 @@ def write_card(
 
 def _markdown(card: dict[str, object], unseen: dict[str, Measured], record: KernelMetadata) -> str:
     kernels = card["kernels"]
-    assert isinstance(kernels, dict)  # noqa: S101  for the type checker
+    assert isinstance(kernels, dict)  # for the type checker
     rows = "\n".join(
         f"| {name} | {m.auroc_plain:.4f} | {m.auroc_other:.3f} | {m.found:.1%} | {m.found_lineages} of {m.lineages} |"
         for name, m in unseen.items()
@@ -83,10 +96,4 @@ pooled. "Found" is the share of mining kernels above the score that one plain ke
 | --- | --- |
 {files}
 
-## Intended use and limits
-
-Tells what GPU machine code does, for operators of clusters; a verdict on a file is a reason to look, not a proof.
-Mining and other hash work (password audit, provers) share most of their instructions: the line between them is soft.
-Closed miners, packers, obfuscators and compilers other than NVIDIA's were not in the data. Kernels under 40
-instructions are not judged. `hashwarden evaluate kernel` measures more, with pictures: docs/evaluation/.
-"""
+{_LIMITS}"""

@@ -29,7 +29,7 @@ TOLERANCE: Final = 1e-4
 F32 = npt.NDArray[np.float32]
 
 
-def record_of(
+def record_of(  # noqa: PLR0913, PLR0917  a record tells of everything
     families: list[str],
     group_of_family: npt.NDArray[np.int64],
     plain_mean: F32,
@@ -81,9 +81,15 @@ def export(network: KernelNet, record: KernelMetadata, sample: F32, output: Path
     """
     example = torch.from_numpy(sample[:2])
     program = torch.onnx.export(
-        network, (example,), dynamo=True, opset_version=OPSET, input_names=["features"],
-        output_names=["groups", "families", "novelty"], dynamic_shapes=({0: torch.export.Dim("kernels", min=1)},), verbose=False,
-    )  # fmt: skip
+        network,
+        (example,),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["features"],
+        output_names=["groups", "families", "novelty"],
+        dynamic_shapes=({0: torch.export.Dim("kernels", min=1)},),
+        verbose=False,
+    )
     model = program.model_proto  # type: ignore[union-attr]
     del model.metadata_props[:]
     for part in (model.graph, *model.graph.node):

@@ -109,7 +109,8 @@ def _loss(network: KernelNet, features: Tensor, group: Tensor, family: Tensor, r
     even = -groups.mean(1).mean()
     sharp = torch.nn.functional.nll_loss(groups, group)
     fine = torch.nn.functional.nll_loss((families + 1e-9).log(), family)
-    return (1 - recipe.smoothing) * sharp + recipe.smoothing * even + recipe.family_weight * fine
+    loss: Tensor = (1 - recipe.smoothing) * sharp + recipe.smoothing * even + recipe.family_weight * fine
+    return loss
 
 
 def fit(data: Dataset, rows: I64, families: list[str], group_of_family: I64, recipe: Recipe) -> KernelNet:
@@ -141,16 +142,15 @@ def fit(data: Dataset, rows: I64, families: list[str], group_of_family: I64, rec
     optimiser.add_param_group({"params": network.head.parameters()})
     steps = recipe.epochs * (recipe.rows // recipe.batch + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, steps)
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98)
-    )
+    smooth = torch.optim.swa_utils.get_ema_multi_avg_fn(0.98)  # type: ignore[no-untyped-call]
+    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=smooth)
     plain = rows[data.group[rows] == PLAIN]
     for _ in range(recipe.epochs):
         drawn = _draw(data, rows, recipe, rng)
         inputs = torch.from_numpy(_augmented(data, drawn, plain, recipe, rng))
         group, fine = torch.from_numpy(data.group[drawn]), torch.from_numpy(family[drawn])
         network.train()
-        for part in torch.arange(len(drawn)).split(recipe.batch):
+        for part in torch.split(torch.arange(len(drawn)), recipe.batch):
             optimiser.zero_grad()
             _loss(network, inputs[part], group[part], fine[part], recipe).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -166,10 +166,10 @@ def _set_novelty(network: KernelNet, features: Tensor) -> None:
     """Whiten the embedding of the training rows: distance 1 per dimension is what is usual."""
     with torch.no_grad():
         embedded = network.embed(features)
-        network.centre.copy_(embedded.mean(0))  # type: ignore[operator]
+        network.centre.copy_(embedded.mean(0))
         covariance = torch.cov(embedded.T) + 1e-3 * torch.eye(embedded.shape[1])
         values, vectors = torch.linalg.eigh(covariance)
-        network.whiten.copy_(vectors / values.sqrt())  # type: ignore[operator]
+        network.whiten.copy_(vectors / values.sqrt())
 
 
 def log_probabilities(network: KernelNet, features: F32) -> F32:

@@ -1,4 +1,3 @@
-# ruff: noqa: PLR0917  fixtures are arguments
 import os
 from pathlib import Path
 

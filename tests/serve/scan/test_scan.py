@@ -113,10 +113,10 @@ def _report(*targets: tuple[str, list[int]]) -> Callable[..., ScanReport]:
         ([], FailOn.NOT_JUDGED, 0),
     ],
 )
-def test_exit_codes(targets, level, code, scorer, rule, table_of):  # noqa: PLR0917  fixtures are arguments
+def test_exit_codes(targets, level, code, scorer, rule, table_of):
     def file(name: str) -> object:
         table = table_of([("t", name, 50)])
-        return rule("t", table, scorer.judge(table), ())
+        return rule("t", table, scorer.judge(table), ())[0]
 
     report = _report(*targets)(file)
     assert exit_code(report, level) == code
