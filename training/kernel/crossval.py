@@ -10,14 +10,16 @@ import numpy.typing as npt
 import torch
 
 from hashwarden.model.kernel.features import features_of_counts
+from hashwarden.model.kernel.network import KernelNet
 from hashwarden.model.kernel.taxonomy import MINING, PLAIN
 from hashwarden.training.kernel.dataset import Dataset
 from hashwarden.training.kernel.fit import Recipe, family_groups, fit
 
-__all__ = ["Told", "cross_validate", "folds_by_family"]
+__all__ = ["Told", "Visit", "cross_validate", "folds_by_family"]
 
 F32 = npt.NDArray[np.float32]
 Told = Callable[[str], None]
+Visit = Callable[[KernelNet, npt.NDArray[np.int64]], None]
 FAMILY_FOLDS: Final = 12
 
 
@@ -41,7 +43,13 @@ def folds_by_family(data: Dataset, seed: int = 0) -> npt.NDArray[np.int64]:
 
 
 def cross_validate(
-    data: Dataset, fold: npt.NDArray[np.int64], recipe: Recipe, told: Told, *, use_own: bool = True
+    data: Dataset,
+    fold: npt.NDArray[np.int64],
+    recipe: Recipe,
+    told: Told,
+    *,
+    use_own: bool = True,
+    visit: Visit | None = None,
 ) -> tuple[F32, F32]:
     """Score every row by a network that was fitted without its fold.
 
@@ -55,6 +63,8 @@ def cross_validate(
         Is told after each fold.
     use_own : bool
         Whether this project's own workloads are learned from.
+    visit : callable, optional
+        Is given each network and the rows that it had not seen.
 
     Returns
     -------
@@ -73,5 +83,7 @@ def cross_validate(
         with torch.no_grad():
             logs, _, far = network(torch.from_numpy(features[held_out]))
         groups[held_out], novelty[held_out] = logs.numpy(), far.numpy()
+        if visit is not None:
+            visit(network, held_out)
         told(f"fold {index + 1} of {len(folds)}")
     return groups, novelty

@@ -49,8 +49,8 @@ class Recipe:
     """
 
     hidden: int = 72
-    epochs: int = 16
-    rows: int = 6000
+    epochs: int = 18
+    rows: int = 7000
     batch: int = 256
     shares: tuple[float, float, float] = (0.66, 0.12, 0.22)
     rate: float = 3e-3
