@@ -22,7 +22,7 @@ __all__ = ["BASELINES", "cross_validate_baseline"]
 F64 = npt.NDArray[np.float64]
 
 
-def _xgboost(seed: int) -> Any:
+def _xgboost(seed: int) -> Any:  # noqa: ANN401  xgboost ships no types
     """Three hundred trees of depth five, as in the baselines that came with the tables."""
     return xgboost.XGBClassifier(
         n_estimators=300, max_depth=5, learning_rate=0.1, subsample=0.8, colsample_bytree=0.3, max_bin=64,
@@ -30,7 +30,7 @@ def _xgboost(seed: int) -> Any:
     )  # fmt: skip
 
 
-def _logistic(seed: int) -> Any:
+def _logistic(seed: int) -> Any:  # noqa: ANN401  scikit-learn ships no types
     """L2-regularised, on standardised features, classes balanced."""
     fitted = LogisticRegression(C=0.01, class_weight="balanced", max_iter=300, random_state=seed)
     return make_pipeline(StandardScaler(), fitted)
@@ -39,7 +39,7 @@ def _logistic(seed: int) -> Any:
 BASELINES: Final[dict[str, Callable[[int], Any]]] = {"XGBoost": _xgboost, "logistic regression": _logistic}
 
 
-def cross_validate_baseline(
+def cross_validate_baseline(  # noqa: PLR0913  the two last are by name
     name: str, data: Dataset, fold: npt.NDArray[np.int64], told: Told, *, use_own: bool = True, seed: int = 0
 ) -> F64:
     """Score every row by a baseline that was fitted without its fold: log-odds of mining, shape (kernels,)."""

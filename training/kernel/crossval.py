@@ -42,7 +42,7 @@ def folds_by_family(data: Dataset, seed: int = 0) -> npt.NDArray[np.int64]:
     return np.array([fold_of[f"{prefix[g]}{name}"] for g, name in zip(data.group, names, strict=True)])
 
 
-def cross_validate(
+def cross_validate(  # noqa: PLR0913  the two last are by name
     data: Dataset,
     fold: npt.NDArray[np.int64],
     recipe: Recipe,

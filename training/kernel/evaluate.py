@@ -133,19 +133,23 @@ def _threshold(score: F64, data: Dataset, rows: npt.NDArray[np.bool_]) -> float:
     return float(plain[int(len(plain) * 1e-3)])
 
 
-def _draw(
-    data: Dataset, groups: npt.NDArray[np.float32], novelty: npt.NDArray[np.float32], fold: npt.NDArray[np.int64],
-    rows: npt.NDArray[np.bool_], scores: dict[str, F64], padded: Padded, output: Path,
-) -> None:  # fmt: skip
+def _draw(  # noqa: PLR0913, PLR0917  one call, at the end
+    data: Dataset,
+    groups: npt.NDArray[np.float32],
+    novelty: npt.NDArray[np.float32],
+    fold: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.bool_],
+    scores: dict[str, F64],
+    padded: Padded,
+    output: Path,
+) -> None:
     fitted = calibrate(data, groups, rows)
     limits = set_thresholds(data, groups, novelty, rows, fitted)
     hashing, mining, kind = own_log_odds(groups, fitted)
     alone, jointly = unseen_scores(data, groups, fold)
     sizes = data.table.scalars["n_instr"]
-    called = np.array([
-        str(decide(float(sigmoid(np.maximum(h, j))), float(sigmoid(j)), float(sigmoid(k)), float(far), int(size), limits))
-        for h, j, k, far, size in zip(hashing, jointly, kind, novelty, sizes, strict=True)
-    ])  # fmt: skip
+    chances = zip(sigmoid(np.maximum(hashing, jointly)), sigmoid(jointly), sigmoid(kind), novelty, sizes, strict=True)
+    called = np.array([str(decide(h, m, k, far, size, limits)) for h, m, k, far, size in chances])
     pictures.roc_curves(scores, data, rows, output / "roc.png")
     pictures.score_by_source(mining, data, rows, _threshold(mining, data, rows), output / "score-by-source.png")
     pictures.confusion(called, data, rows, output / "confusion.png")

@@ -86,8 +86,8 @@ def _alone(
     for place, row in enumerate(rows.tolist()):
         size, far = int(data.table.scalars["n_instr"][row]), float(novelty[row])
         verdict: Verdict = decide(hashing[place], mining[place], kind[place], far, size, rule.thresholds)
-        result.append(KernelVerdict(
-            place, str(data.table.text["file"][row]), "", int(data.table.scalars["arch"][row]), hashing[place], mining[place],
-            str(data.family[row]), verdict, (), str(data.table.text["code_sha1"][row]), size, kind[place], far,
-        ))  # fmt: skip
+        where, code = str(data.table.text["file"][row]), str(data.table.text["code_sha1"][row])
+        arch, family = int(data.table.scalars["arch"][row]), str(data.family[row])
+        words = (where, "", arch, hashing[place], mining[place], family, verdict, (), code, size, kind[place], far)
+        result.append(KernelVerdict(place, *words))
     return result

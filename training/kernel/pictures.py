@@ -8,6 +8,7 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from hashwarden.model.kernel.taxonomy import GROUPS, MINING, OTHER, PLAIN
@@ -22,13 +23,13 @@ __all__ = ["calibration_curve", "confusion", "padding_curves", "roc_curves", "sc
 F64 = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_]
 COLOURS: Final = {PLAIN: "#4c78a8", OTHER: "#f2a93b", MINING: "#c0392b"}
-_STYLE: Final[dict[str, Any]] = {
+_STYLE: Final[Any] = {
     "figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
     "font.size": 9, "legend.frameon": False, "figure.constrained_layout.use": True,
 }  # fmt: skip
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, metadata={"Software": None})
     plt.close(figure)
 

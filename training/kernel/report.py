@@ -47,7 +47,8 @@ Own kernels (the workloads of this project) are only ever learned from, never sc
 
 def _rows(measured: dict[str, Any]) -> str:
     return "\n".join(
-        f"| {name} | {m['auroc_plain']:.4f} | {m['auroc_other']:.3f} | {m['found']:.1%} | {m['found_lineages']} of {m['lineages']} |"
+        f"| {name} | {m['auroc_plain']:.4f} | {m['auroc_other']:.3f} | {m['found']:.1%} "
+        f"| {m['found_lineages']} of {m['lineages']} |"
         for name, m in measured.items()
     )
 
@@ -59,8 +60,8 @@ def _lineages(result: dict[str, Any]) -> str:
     parts = [f"### Learned from: {name}\n\n{_HEADER}\n{_rows(m)}\n" for name, m in result["unseen_lineages"].items()]
     return """## Lineages that were never seen
 
-One mining lineage (kin together) and a twelfth of the benign sources held out at a time, scores pooled. "Judged together"
-adds what the other kernels of the same program or library tell; each fold is calibrated on the other folds.
+One mining lineage (kin together) and a twelfth of the benign sources held out at a time, scores pooled. "Judged
+together" adds what the other kernels of the same program or library tell; each fold is calibrated on the other folds.
 
 """ + "\n".join(parts)
 
@@ -113,8 +114,8 @@ def _files(result: dict[str, Any]) -> str:
     ]
     return f"""## Files
 
-The file rule on held-out sources, its numbers fitted on the others. A repository is one file, each library of a package is
-one; "hash" files hold some hash work that is no mining.
+The file rule on held-out sources, its numbers fitted on the others. A repository is one file, each library of a package
+is one; "hash" files hold some hash work that is no mining.
 
 | truth | files | verdicts |
 | --- | --- | --- |
