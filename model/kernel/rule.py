@@ -103,13 +103,14 @@ class FileRule:
         alone = logit(np.array([v.p_mining for v in verdicts]))
         code = [str(c) for c in table.text["code_sha1"]]
         added = together(alone, objects, files, code, self.calibration) - alone
-        if not (added > 0).any():
-            return list(verdicts)
         beside = company(sigmoid(alone), files, code, self.calibration.background)
-        beside_kind = _kind(verdicts)
+        kinds = {file: _kind([verdicts[i] for i in rows]) for file, rows in _by_file(files).items()}
         result = []
-        for v, gain, start, near in zip(verdicts, added, alone, beside, strict=True):
-            result.append(self._raised(v, float(start + gain), float(near), beside_kind) if gain > 0 else v)
+        for v, gain, start, near, file in zip(verdicts, added, alone, beside, files, strict=True):
+            raised = self._raised(v, float(start + gain), float(near), kinds[file]) if gain > 0 else v
+            if raised.verdict is Verdict.OTHER_HASH:  # hash work surely, a miner's only as far as its kind says
+                raised = replace(raised, p_mining=raised.p_mining * raised.p_kind)
+            result.append(raised)
         return result
 
     def _raised(self, v: KernelVerdict, log_odds: float, near: float, beside: tuple[Verdict, str]) -> KernelVerdict:
@@ -130,13 +131,12 @@ class FileRule:
     def _chance(self, verdicts: Sequence[KernelVerdict], files: list[str]) -> tuple[float, Verdict]:
         """The smallest chance over architectures and both thresholds, corrected for having looked so often."""
         looks: list[tuple[float, Verdict]] = []
-        for file in sorted(set(files)):
-            kernels = {v.code_sha1 or str(v.index): v for v, f in zip(verdicts, files, strict=True) if f == file}
-            n = len(kernels)
-            mining = sum(v.verdict is Verdict.MINING for v in kernels.values())
-            hashing = sum(v.verdict in (Verdict.MINING, Verdict.OTHER_HASH) for v in kernels.values())
-            looks.append((at_least(mining, n, *self.innocent.mining), Verdict.MINING))
-            looks.append((at_least(hashing, n, *self.innocent.hashing), Verdict.OTHER_HASH))
+        for rows in _counted(files).values():
+            kernels = {verdicts[i].code_sha1 or str(i): verdicts[i] for i in rows}.values()
+            mining = sum(v.verdict is Verdict.MINING for v in kernels)
+            hashing = sum(v.verdict in _WORDS for v in kernels)
+            looks.append((at_least(mining, len(kernels), *self.innocent.mining), Verdict.MINING))
+            looks.append((at_least(hashing, len(kernels), *self.innocent.hashing), Verdict.OTHER_HASH))
         if not looks:
             return 1.0, Verdict.NOT_HASH
         named = [look for look in looks if look[1] is Verdict.MINING and look[0] * len(looks) <= self.innocent.alarm]
@@ -153,6 +153,24 @@ class FileRule:
         if chance <= self.innocent.doubt or 2 * unsure > work:
             return Verdict.ABSTAIN
         return Verdict.NOT_HASH
+
+
+def _by_file(files: list[str]) -> dict[str, list[int]]:
+    """The rows of each file."""
+    rows: dict[str, list[int]] = {}
+    for index, file in enumerate(files):
+        rows.setdefault(file, []).append(index)
+    return rows
+
+
+def _counted(files: list[str]) -> dict[str, list[int]]:
+    """The rows that are counted together: those of a file and architecture.
+
+    Rows of a table that all stand alone are counted by architecture: thousands of looks at one kernel each
+    would find nothing that the correction for so many looks leaves standing.
+    """
+    rows = _by_file(files)
+    return rows if len(rows) < len(files) else _by_file([file.rpartition("|")[2] for file in files])
 
 
 def _kind(verdicts: Sequence[KernelVerdict]) -> tuple[Verdict, str]:
