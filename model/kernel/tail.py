@@ -32,10 +32,15 @@ def at_least(k: int, n: int, a: float, b: float) -> float:
     """
     if k <= 0:
         return 1.0
+    if k > n:
+        return 0.0
     if n > _MANY:
         k, n = max(1, k * _MANY // n), _MANY
-    below = sum(exp(log_probability(j, n, a, b)) for j in range(k))
-    return min(1.0, max(0.0, 1.0 - below)) or exp(log_probability(k, n, a, b))
+    term = total = 1.0  # in units of the first: one minus the rest would lose what is rare
+    for j in range(k, n):
+        term *= (n - j) * (j + a) / ((j + 1) * (n - j - 1 + b))
+        total += term
+    return min(1.0, total * exp(log_probability(k, n, a, b)))
 
 
 def fit_beta(counts: Sequence[tuple[int, int]]) -> tuple[float, float]:
