@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from hashwarden.kernels.sass.parquet import from_arrow, schema
 from hashwarden.kernels.sass.table import NESTED, SCALARS, MixTable
 
@@ -17,7 +18,7 @@ DATA = Path(__file__).resolve().parents[3] / "data" / "kernel_mix"
 
 def make_table(kernels: Sequence[dict[str, Any]]) -> MixTable:
     """Kernels as the Parquet schema has them; what is not named is 0, empty or sm_90."""
-    empty: dict[str, Any] = {name: 0 for name in SCALARS} | {name: [] for name in NESTED}
+    empty: dict[str, Any] = dict.fromkeys(SCALARS, 0) | {name: [] for name in NESTED}
     empty |= {"arch": 90, "n_instr": 100, "rotate": [0] * 5, "funnel": [0] * 5, "file": "a.so#1", "kernel": "k"}
     rows = [empty | {"code_sha1": f"{index:016x}"} | kernel for index, kernel in enumerate(kernels)]
     return from_arrow(pa.Table.from_pylist(rows, schema(labelled=False)))

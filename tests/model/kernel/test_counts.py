@@ -1,7 +1,10 @@
 """Counts against a plain loop over plain Python records."""
 
+import itertools
+
 import numpy as np
 import pytest
+
 from hashwarden.kernels.sass.constants import PRIMITIVES
 from hashwarden.kernels.sass.table import MEM_KINDS, MixTable
 from hashwarden.model.kernel import counts as module
@@ -89,7 +92,7 @@ def test_blocks_follow_one_another():
     ends = [(block(name).start, block(name).stop) for name in BLOCKS]
     assert ends[0][0] == 0
     assert ends[-1][1] == len(NAMES)
-    assert all(left[1] == right[0] for left, right in zip(ends[:-1], ends[1:], strict=True))
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(ends))
 
 
 def test_pairs_from_what_produces_no_value_are_not_counted(table_of):

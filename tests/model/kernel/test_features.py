@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from hashwarden.kernels.sass.constants import PRIMITIVES
 from hashwarden.model.kernel.counts import Counts, block, counts_of
 from hashwarden.model.kernel.features import FEATURE_NAMES, features_of, features_of_counts

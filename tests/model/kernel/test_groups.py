@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+
 from hashwarden.kernels.sass.opcodes import MNEMONICS
 from hashwarden.kernels.sass.table import MEM_KINDS
 from hashwarden.model.kernel import groups
