@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ __all__ = ["run"]
 _log = logging.getLogger(__name__)
 
 
-def run(data: Path, output: Path, seed: int = 0, told: Told | None = None) -> Path:
+def run(data: Path, output: Path, seed: int = 0, told: Told | None = None, recipe: Recipe | None = None) -> Path:
     """Train the kernel model and write ``kernel.onnx``, ``kernel.json`` and ``kernel.md``.
 
     Parameters
@@ -39,6 +40,8 @@ def run(data: Path, output: Path, seed: int = 0, told: Told | None = None) -> Pa
         Seed of everything random.
     told : callable, optional
         Is told of each step.
+    recipe : Recipe, optional
+        Another than the shipped model's; its seed is ``seed``.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def run(data: Path, output: Path, seed: int = 0, told: Told | None = None) -> Pa
     DataError
         If a table breaks the schema.
     """
-    told, start, recipe = told or _log.info, time.perf_counter(), Recipe(seed=seed)
+    told, start, recipe = told or _log.info, time.perf_counter(), replace(recipe or Recipe(), seed=seed)
     torch.use_deterministic_algorithms(True)
     dataset = load(data)
     told(f"{len(dataset)} kernels, {int(dataset.usable.sum())} to learn from")
