@@ -9,6 +9,7 @@ from typing import Final, Self, final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashwarden.errors import DataError
@@ -17,7 +18,7 @@ from hashwarden.kernels.sass.table import MixTable
 from hashwarden.model.kernel.counts import Counts, counts_of
 from hashwarden.model.kernel.taxonomy import HASH_FAMILIES, MIN_INSTRUCTIONS, MINING, OTHER, PLAIN
 
-__all__ = ["KIN", "Dataset", "folds_by_lineage", "load", "tables"]
+__all__ = ["KIN", "MEASURED", "Dataset", "folds_by_lineage", "load", "tables"]
 
 KIN: Final = {
     "ifdefelse/ProgPOW": "progpow-kin",
@@ -29,6 +30,12 @@ KIN: Final = {
     "Pyrinpyi/pyrin-miner": "karlsen-kin",
 }
 """Repositories that share code or descent; the others are a lineage of their own."""
+
+
+LABELS: Final = ("source", "origin", "family", "role")
+
+MEASURED: Final = ("kernel_mix_packages.parquet", "kernel_mix_repositories.parquet")
+"""The tables whose rows are held out in turn and scored; further tables are only learned from."""
 
 
 @final
@@ -46,7 +53,7 @@ class Dataset:
     usable : bool array, shape (kernels,)
         Rows with a label worth learning: no helpers of miners, none under `MIN_INSTRUCTIONS`.
     own : bool array, shape (kernels,)
-        Rows of this project's own workloads.
+        Rows that are only learned from, never held out: those of all tables but the two of `MEASURED`.
     digests : dict of str to str
         SHA-256 of each file that was read.
     """
@@ -65,8 +72,8 @@ class Dataset:
         return len(self.group)
 
     @classmethod
-    def of(cls, table: MixTable, digests: dict[str, str]) -> Self:
-        """Derive labels and counts of a labelled table."""
+    def of(cls, table: MixTable, digests: dict[str, str], measured: npt.NDArray[np.bool_]) -> Self:
+        """Derive labels and counts of a labelled table; ``measured`` marks the rows that are held out in turn."""
         family, source = table.text["family"].astype(str), table.text["source"].astype(str)
         mining = np.zeros(len(table), bool) if table.is_mining is None else table.is_mining
         other = np.isin(family, sorted(HASH_FAMILIES)) & ~mining
@@ -80,7 +87,7 @@ class Dataset:
             lineage=np.array([KIN.get(name, name) for name in source]),
             source=source,
             usable=~doubtful & (table.scalars["n_instr"] >= MIN_INSTRUCTIONS),
-            own=table.text["origin"].astype(str) == "workload",
+            own=~measured,
             digests=digests,
         )
 
@@ -107,20 +114,36 @@ def load(folder: Path) -> Dataset:
     DataError
         If a table breaks the schema or has no labels.
     """
-    parts, digests = [], {}
+    parts: list[MixTable] = []
+    digests: dict[str, str] = {}
+    measured: list[bool] = []
     for path in tables(folder):
-        part = from_arrow(pq.read_table(path), str(path))
-        if part.is_mining is None:
-            raise DataError("a table without labels", "the column is_mining", "Label it.", where=str(path))
-        parts.append(part)
+        parts.append(_labelled(path))
+        measured += [path.name in MEASURED] * len(part)
         digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Dataset.of(MixTable.concat(parts), digests)
+    return Dataset.of(MixTable.concat(parts), digests, np.array(measured, bool))
+
+
+def _labelled(path: Path) -> MixTable:
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"a file that Parquet cannot read ({error})", "a kernel mix table", "Copy it again.", where=str(path)
+        ) from error
+    part = from_arrow(table, str(path))
+    missing = [name for name in LABELS if name not in part.text] + ["is_mining"] * (part.is_mining is None)
+    if missing:
+        raise DataError(
+            f"a table without labels: {', '.join(missing)}", "all label columns", "Label it.", where=str(path)
+        )
+    return part
 
 
 def folds_by_lineage(data: Dataset, seed: int = 0) -> tuple[npt.NDArray[np.int64], list[str]]:
     """One fold per mining lineage; the sources of the negatives are dealt out over the folds.
 
-    Own workloads are training data in every fold and get -1.
+    Rows of further tables are training data in every fold and get -1.
 
     Returns
     -------
