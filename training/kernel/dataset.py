@@ -18,7 +18,7 @@ from hashwarden.kernels.sass.table import MixTable
 from hashwarden.model.kernel.counts import Counts, counts_of
 from hashwarden.model.kernel.taxonomy import HASH_FAMILIES, MIN_INSTRUCTIONS, MINING, OTHER, PLAIN
 
-__all__ = ["KIN", "MEASURED", "Dataset", "folds_by_lineage", "load", "tables"]
+__all__ = ["KIN", "LEARNED_ONLY", "Dataset", "folds_by_lineage", "load", "tables"]
 
 KIN: Final = {
     "ifdefelse/ProgPOW": "progpow-kin",
@@ -34,8 +34,8 @@ KIN: Final = {
 
 LABELS: Final = ("source", "origin", "family", "role")
 
-MEASURED: Final = ("kernel_mix_packages.parquet", "kernel_mix_repositories.parquet")
-"""The tables whose rows are held out in turn and scored; further tables are only learned from."""
+LEARNED_ONLY: Final = ("kernel_mix_more_packages.parquet", "kernel_mix_workloads.parquet")
+"""The tables that are only learned from; the rows of all others are held out in turn and scored."""
 
 
 @final
@@ -53,7 +53,7 @@ class Dataset:
     usable : bool array, shape (kernels,)
         Rows with a label worth learning: no helpers of miners, none under `MIN_INSTRUCTIONS`.
     own : bool array, shape (kernels,)
-        Rows that are only learned from, never held out: those of all tables but the two of `MEASURED`.
+        Rows that are only learned from, never held out: those of the tables of `LEARNED_ONLY`.
     digests : dict of str to str
         SHA-256 of each file that was read.
     """
@@ -118,8 +118,9 @@ def load(folder: Path) -> Dataset:
     digests: dict[str, str] = {}
     measured: list[bool] = []
     for path in tables(folder):
-        parts.append(_labelled(path))
-        measured += [path.name in MEASURED] * len(part)
+        part = _labelled(path)
+        parts.append(part)
+        measured += [path.name not in LEARNED_ONLY] * len(part)
         digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return Dataset.of(MixTable.concat(parts), digests, np.array(measured, bool))
 

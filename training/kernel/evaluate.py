@@ -79,7 +79,7 @@ def run(data: Path, output: Path, seed: int = 0, told: Told | None = None) -> Pa
 
 
 def _lineages(data: Dataset, recipe: Recipe, output: Path, result: dict[str, Any], told: Told) -> dict[str, Any]:
-    """Leave one lineage out: with the two measured tables alone, and with this project's own kernels to learn from."""
+    """Leave one lineage out: with the two measured tables alone, and with the further tables to learn from."""
     fold, _ = folds_by_lineage(data, recipe.seed)
     rows = data.usable & (fold >= 0) & ~data.own
     tables, scores = {}, {}
@@ -96,7 +96,7 @@ def _lineages(data: Dataset, recipe: Recipe, output: Path, result: dict[str, Any
             score = cross_validate_baseline(name, data, fold, told, use_own=own, seed=recipe.seed)
             measured[f"{name}, kernel alone"] = measure_scores(data, score, rows)
             scores[name] = score
-        tables["with own kernels" if own else "tables alone"] = {k: asdict(v) for k, v in measured.items()}
+        tables["all tables" if own else "the two measured tables alone"] = {k: asdict(v) for k, v in measured.items()}
     scores = {f"{NAME}, judged together": jointly, f"{NAME}, kernel alone": alone, **scores}
     result["padding"] = {"ratios": RATIOS, "found": padded.found(_threshold(alone, data, rows))}
     result["files"] = [asdict(file) for file in judge_held_out(data, groups, novelty, fold)]

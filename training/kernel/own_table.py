@@ -30,14 +30,14 @@ from hashwarden.kernels.workloads.compiler import compile_cubin, headers, source
 __all__ = ["build", "jobs", "table_of"]
 
 EVERY_VARIANT: Final = ("sm_80", "sm_90")
-BASE_ONLY: Final = ("sm_75", "sm_120")
+BASE_ONLY: Final = ("sm_75", "sm_100", "sm_120")
 SMALL: Final = 40
 
 Job = tuple[str, Variant, str]
 
 
 def jobs() -> Iterator[Job]:
-    """What is compiled: every variant for Ampere and Hopper, the base variant for Turing and Blackwell too."""
+    """What is compiled: every variant for Ampere and Hopper, the base variant for Turing and both Blackwells too."""
     for workload in workloads():
         for number, variant in enumerate(workload.all_variants()):
             for arch in EVERY_VARIANT + (BASE_ONLY if number == 0 else ()):

@@ -41,7 +41,7 @@ Made by `hashwarden evaluate kernel` on {result["date"]} ({machine["processor"]}
 
 Kernels of 40 instructions or more, helpers of miners left out. "Plain" kernels do no hash work; "found" is the share of
 mining kernels above the score that one plain kernel in 1,000 passes; a lineage counts as found with one kernel.
-Own kernels (the workloads of this project) are only ever learned from, never scored.
+The further tables (own workloads, more packages) are only ever learned from, never scored.
 """
 
 
@@ -67,14 +67,14 @@ together" adds what the other kernels of the same program or library tell; each 
 
 
 def _by_lineage(result: dict[str, Any]) -> str:
-    measured = result["unseen_lineages"]["with own kernels"]
+    measured = result["unseen_lineages"]["all tables"]
     names = list(measured)
     head = "| lineage | " + " | ".join(names) + " |\n| --- |" + " --- |" * len(names)
     lineages = measured[names[0]]["by_lineage"]
     rows = "\n".join(
         f"| {line} | " + " | ".join(f"{measured[n]['by_lineage'][line]:.0%}" for n in names) + " |" for line in lineages
     )
-    return f"### Found by lineage, with own kernels\n\n{head}\n{rows}\n"
+    return f"### Found by lineage, learned from all tables\n\n{head}\n{rows}\n"
 
 
 def _families(result: dict[str, Any]) -> str:
