@@ -9,8 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from hashwarden.kernels.workloads.catalogue import Workload
-from hashwarden.kernels.workloads.plain import computing, hash_work, learning
+from hashwarden.kernels.workloads.plain import computing, hash_work, learning, lookalikes
 
 __all__ = ["WORKLOADS"]
 
-WORKLOADS: Final[tuple[Workload, ...]] = (*hash_work.WORKLOADS, *learning.WORKLOADS, *computing.WORKLOADS)
+WORKLOADS: Final[tuple[Workload, ...]] = (
+    *hash_work.WORKLOADS,
+    *learning.WORKLOADS,
+    *computing.WORKLOADS,
+    *lookalikes.WORKLOADS,
+)

@@ -24,6 +24,9 @@ typedef unsigned long size_t;
 #define __vcmpeq2 plain_vcmpeq2
 #define __vminu4 plain_vminu4
 #define __vmaxu4 plain_vmaxu4
+#define __vmins4 plain_vmins4
+#define __vmaxs4 plain_vmaxs4
+#define __threadfence_system plain_threadfence_system
 
 extern "C" {
 float expf(float); float logf(float); float powf(float, float); float tanhf(float); float fmaxf(float, float);
@@ -60,3 +63,6 @@ static inline unsigned __vmaxs2(unsigned a, unsigned b) { return lanes<short, 2>
 static inline unsigned __vcmpeq2(unsigned a, unsigned b) { return lanes<short, 2>(a, b, [](int x, int y) { return x == y ? -1 : 0; }); }
 static inline unsigned __vminu4(unsigned a, unsigned b) { return lanes<unsigned char, 4>(a, b, [](int x, int y) { return x < y ? x : y; }); }
 static inline unsigned __vmaxu4(unsigned a, unsigned b) { return lanes<unsigned char, 4>(a, b, [](int x, int y) { return x > y ? x : y; }); }
+static inline unsigned __vmins4(unsigned a, unsigned b) { return lanes<signed char, 4>(a, b, [](int x, int y) { return x < y ? x : y; }); }
+static inline unsigned __vmaxs4(unsigned a, unsigned b) { return lanes<signed char, 4>(a, b, [](int x, int y) { return x > y ? x : y; }); }
+static inline void __threadfence_system() {}
