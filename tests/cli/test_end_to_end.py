@@ -35,7 +35,6 @@ def scan(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cubin(tmp_path_factory) -> Path:
     """An Ethash miner, compiled for sm_90."""
-    pytest.importorskip("cuda.core", reason="needs the extra cuda13 to compile a kernel")
     path = tmp_path_factory.mktemp("cubin") / "miner.cubin"
     path.write_bytes(compile_cubin(find("ethash"), parse_variant(""), "sm_90"))
     return path

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-blake3 = pytest.importorskip("blake3").blake3
+from blake3 import blake3
 
 
 def words(data: bytes) -> np.ndarray:

@@ -80,7 +80,6 @@ def test_an_unknown_role_flag_or_architecture_is_refused():
 
 
 def test_a_source_that_does_not_compile_is_named_with_the_log():
-    pytest.importorskip("cuda.core", reason="cuda-core and NVRTC compile the workloads")
     with pytest.raises(compiler.CompileError, match=r"blake3_nonce \[NONCES=oops\] sm_90: .*oops.* is undefined"):
         compiler.compile_cubin(hash.WORKLOADS[0], catalogue.parse_variant("NONCES=oops"), "sm_90")
 
@@ -90,7 +89,6 @@ def missing_entries(cubin: bytes, workload: catalogue.Workload) -> list[str]:
 
 
 def compile_all(pairs) -> list[str]:
-    pytest.importorskip("cuda.core", reason="cuda-core and NVRTC compile the workloads")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = [(w, arch, pool.submit(compiler.compile_cubin, w, BASE, arch)) for w, arch in pairs]
         cubins = [(w, arch, job.result()) for w, arch, job in jobs]

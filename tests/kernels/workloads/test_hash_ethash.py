@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from blake3 import blake3
 
 M32 = 2**32 - 1
 HEADER = bytes(range(32))
@@ -81,7 +82,6 @@ def test_ethash_table(host, oracles):
 
 
 def test_fishhash_table_and_search(host, oracles):
-    blake3 = pytest.importorskip("blake3").blake3
     module, cache = host("fishhash", symbols=["c_header"]), table(37, 16)
     items = np.zeros((16, 32), np.uint32)
     module.launch("fish_build", 1, 32, cache, np.uint32(37), np.uint32(0), np.uint32(16), items)

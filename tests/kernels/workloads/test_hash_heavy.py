@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from blake3 import blake3
+from Crypto.Hash import cSHAKE256
 
 
 def matrix() -> np.ndarray:
@@ -24,7 +26,6 @@ def prefix_state(oracles, name: bytes) -> list[int]:
 
 @pytest.mark.parametrize("variant", ["", "ROLLED"])
 def test_kheavyhash(host, oracles, variant):
-    cshake = pytest.importorskip("Crypto.Hash.cSHAKE256")
     names = ["c_pow_state", "c_heavy_state", "c_header", "c_matrix", "c_target"]
     module = host("heavyhash", variant, symbols=names)
     header = bytes(range(40)) + bytes(32)
@@ -37,14 +38,13 @@ def test_kheavyhash(host, oracles, variant):
     digests = np.zeros((2, 4), np.uint64)
     module.launch("heavy_hash", 1, 2, np.uint64(2**64 - 1), np.uint64(0), states, np.uint64(2), found, digests)
     for nonce, digest in zip((12345, 67890), digests, strict=True):
-        first = cshake.new(data=header + nonce.to_bytes(8, "little"), custom=b"ProofOfWorkHash").read(32)
-        assert digest.tobytes() == cshake.new(data=heavy_middle(first), custom=b"HeavyHash").read(32)
+        first = cSHAKE256.new(data=header + nonce.to_bytes(8, "little"), custom=b"ProofOfWorkHash").read(32)
+        assert digest.tobytes() == cSHAKE256.new(data=heavy_middle(first), custom=b"HeavyHash").read(32)
     assert found[0] == 12345
 
 
 @pytest.mark.parametrize("variant", ["", "COMPACT"])
 def test_matrix_between_blake3(host, variant):
-    blake3 = pytest.importorskip("blake3").blake3
     module = host("heavyhash_blake3", variant, symbols=["header_words", "matrix_in"])
     header = bytes(range(80))
     module.write("header_words", header)

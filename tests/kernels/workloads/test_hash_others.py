@@ -6,6 +6,8 @@ import hashlib
 
 import numpy as np
 import pytest
+import xxhash
+from Crypto.Cipher import Salsa20
 
 M32, M64 = 2**32 - 1, 2**64 - 1
 PRIME = 2**256 - 2**32 - 977
@@ -87,13 +89,12 @@ def test_state_digest(host):
 
 @pytest.mark.parametrize(("variant", "size"), [("", 1024), ("TEXT=256", 256)])
 def test_suffixes_are_sorted_and_hashed(host, variant, size):
-    salsa = pytest.importorskip("Crypto.Cipher.Salsa20")
     module, seed = host("suffix_pow", variant), bytes(range(32))
     texts, orders = np.zeros((2, size), np.uint8), np.zeros((2, size), np.uint16)
     module.launch("suffix_sort", 2, 32, np.frombuffer(seed, "<u4").copy(), np.uint32(3), texts, orders)
     for i in range(2):
         key = seed[:28] + (int.from_bytes(seed[28:], "little") ^ (3 + i)).to_bytes(4, "little")
-        stream = salsa.new(key=key, nonce=bytes(8)).encrypt(bytes(size))
+        stream = Salsa20.new(key=key, nonce=bytes(8)).encrypt(bytes(size))
         text = bytes(b & 15 for b in stream)
         assert texts[i].tobytes() == text
         assert orders[i].tolist() == sorted(range(size), key=lambda at: text[at:])
@@ -106,7 +107,6 @@ def test_suffixes_are_sorted_and_hashed(host, variant, size):
 
 @pytest.mark.parametrize(("variant", "digits", "words"), [("", 12, 10), ("DIGITS=20", 20, 3)])
 def test_stamp(host, variant, digits, words):
-    xxhash = pytest.importorskip("xxhash")
     header = np.arange(words, dtype=np.uint64) * np.uint64(0x123456789ABC)
     digests, hits = np.zeros((4, 5), np.uint32), np.zeros(1, np.uint32)
     arguments = (header, np.uint32(words), np.uint64(42), np.uint64(987654), np.int32(0), digests, hits)

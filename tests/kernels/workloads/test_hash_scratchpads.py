@@ -7,6 +7,8 @@ from math import isqrt
 
 import numpy as np
 import pytest
+from argon2 import low_level
+from blake3 import blake3
 
 M32, M64 = 2**32 - 1, 2**64 - 1
 
@@ -40,7 +42,6 @@ def long_blake(data: bytes, length: int) -> bytes:
 
 @pytest.mark.parametrize(("blocks", "passes"), [(16, 1), (32, 2)])
 def test_argon2d(host, blocks, passes):
-    low_level = pytest.importorskip("argon2.low_level")
     password, salt = b"a fixed header", b"sixteen bytes 16"
     numbers = [1, 32, blocks, passes, 0x13, 0]
     start = b"".join(n.to_bytes(4, "little") for n in numbers)
@@ -112,7 +113,6 @@ def test_cryptonight_like(host, oracles, table):
 
 
 def test_chacha_pad(host, oracles):
-    blake3 = pytest.importorskip("blake3").blake3
     module, seed = host("chacha_pad", "PAD_WORDS=256 TURNS=2"), bytes(range(32))
     pads, results = np.zeros((2, 256), np.uint64), np.zeros(2, np.uint64)
     words = np.frombuffer(seed, "<u4").copy()

@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from Crypto.Hash import RIPEMD160
 
 M32 = 2**32 - 1
 HEADER80 = bytes((5 * i + 1) % 256 for i in range(80))
@@ -96,14 +97,13 @@ def test_long_message_with_the_nonce_twice(host):
 
 @pytest.mark.parametrize(("variant", "links"), [("", 8), ("LINKS=2", 2)])
 def test_chain_of_sha256_and_ripemd160(host, variant, links):
-    ripemd = pytest.importorskip("Crypto.Hash.RIPEMD160")
     seed, ends, hits = np.arange(5, dtype=np.uint32) * 65537, np.zeros((2, 5), np.uint32), np.zeros(1, np.uint32)
     module = host("hash160_chain", variant)
     module.launch("hash160_chain", 1, 2, seed, np.uint32(3), np.uint32(M32), ends, hits)
     for i in range(2):
         text = seed.tobytes()
         for _ in range(links):
-            text = ripemd.new(hashlib.sha256(text + (3 + i).to_bytes(4, "little")).digest()).digest()
+            text = RIPEMD160.new(hashlib.sha256(text + (3 + i).to_bytes(4, "little")).digest()).digest()
         assert ends[i].tobytes() == text
 
 

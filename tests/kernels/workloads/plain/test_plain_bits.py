@@ -6,6 +6,7 @@ import base64
 import json
 import zlib
 
+import lz4.block
 import numpy as np
 import pytest
 
@@ -142,9 +143,8 @@ def test_inflate(host):
 
 
 def test_lz4(host):
-    block = pytest.importorskip("lz4.block")
     plain = [b"abcabcabcabcabcabcabcabcabcabc", RANDOM.bytes(300), bytes(5000)]
-    data, begin = offsets([block.compress(text, store_size=False) for text in plain])
+    data, begin = offsets([lz4.block.compress(text, store_size=False) for text in plain])
     _, ends = offsets(plain)
     out, sizes = np.zeros(ends[-1], np.uint8), np.zeros(3, np.uint32)
     host("codec_decode").launch("lz4_decode", 1, 4, data, begin, out, ends, sizes, np.int32(3))
@@ -290,44 +290,32 @@ def test_hash_table(host, variant, kind):
     assert found.tolist() == [*range(150), *[2**32 - 1] * 50]
 
 
-def test_cuckoo_join_and_bloom(host):
-    keys = RANDOM.choice(2**31, 100, replace=False).astype(np.uint64)
-    pairs, table, failed = (
-        keys << np.uint64(32) | np.arange(100, dtype=np.uint64),
-        np.full(256, 2**64 - 1, np.uint64),
-        np.zeros(1, np.uint32),
-    )
-    family = np.array(
-        [(RANDOM.integers(0, 2**32, 4, np.uint32), RANDOM.integers(0, 2**32, 4, np.uint32))],
-        [("a", "u4", 4), ("b", "u4", 4)],
-    )
-    module = host("table_cuckoo")
+def test_cuckoo_table(host):
+    module, keys = host("table_cuckoo"), RANDOM.choice(2**31, 100, replace=False).astype(np.uint64)
+    pairs = keys << np.uint64(32) | np.arange(100, dtype=np.uint64)
+    table, failed, values = np.full(256, 2**64 - 1, np.uint64), np.zeros(1, np.uint32), np.zeros(100, np.uint32)
+    a, b = RANDOM.integers(0, 2**32, (2, 4), np.uint32)
+    family = np.array([(a, b)], [("a", "u4", 4), ("b", "u4", 4)])
     module.launch("cuckoo_insert", 4, 32, table, np.uint32(256), family[0], pairs, np.uint32(100), failed)
-    values = np.zeros(100, np.uint32)
-    module.launch(
-        "cuckoo_find", 4, 32, table, np.uint32(256), family[0], keys.astype(np.uint32), values, np.uint32(100)
-    )
+    wanted = keys.astype(np.uint32)
+    module.launch("cuckoo_find", 4, 32, table, np.uint32(256), family[0], wanted, values, np.uint32(100))
     assert failed[0] == 0
     assert values.tolist() == list(range(100))
-    module, build, probe = (
-        host("table_relational"),
-        RANDOM.integers(0, 50, 80, np.uint32),
-        RANDOM.integers(0, 70, 60, np.uint32),
-    )
-    heads, chain, out, count = (
-        np.zeros(64, np.uint32),
-        np.zeros(80, np.uint32),
-        np.zeros((9000, 2), np.uint32),
-        np.zeros(1, np.uint32),
-    )
+
+
+def test_hash_join(host):
+    module, build, probe = host("table_relational"), *(RANDOM.integers(0, n, n + 10, np.uint32) for n in (70, 50))
+    heads, chain, count = np.zeros(64, np.uint32), np.zeros(80, np.uint32), np.zeros(1, np.uint32)
+    out, most = np.zeros((9000, 2), np.uint32), np.uint32(9000)
     module.launch("join_build", 3, 32, heads, chain, np.uint32(63), build, np.uint32(80))
-    module.launch(
-        "join_probe", 2, 32, heads, chain, np.uint32(63), build, probe, np.uint32(60), out, count, np.uint32(9000)
-    )
-    assert sorted(map(tuple, out[: count[0]].tolist())) == [
-        (b, p) for b in range(80) for p in range(60) if build[b] == probe[p]
-    ]
-    bits, present, sketches = np.zeros(128, np.uint32), np.zeros(400, np.uint8), host("table_sketches")
+    module.launch("join_probe", 2, 32, heads, chain, np.uint32(63), build, probe, np.uint32(60), out, count, most)
+    expected = [(b, p) for b in range(80) for p in range(60) if build[b] == probe[p]]
+    assert sorted(map(tuple, out[: count[0]].tolist())) == expected
+
+
+def test_bloom_filter(host):
+    sketches, keys = host("table_sketches"), RANDOM.choice(2**31, 100, replace=False).astype(np.uint64)
+    bits, present = np.zeros(128, np.uint32), np.zeros(400, np.uint8)
     sketches.launch("bloom_add", 4, 32, bits, np.uint32(4096), keys, np.int32(100))
     tested = np.append(keys, RANDOM.integers(2**40, 2**41, 300, np.uint64))
     sketches.launch("bloom_test", 13, 32, bits, np.uint32(4096), tested, present, np.int32(400))

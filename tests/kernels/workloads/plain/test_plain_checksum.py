@@ -7,6 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
+import xxhash
+from blake3 import blake3
+from sklearn import utils
 
 RANDOM = np.random.default_rng(7)
 ITEMS = [b"", b"a", b"abc", b"123456789", RANDOM.bytes(15), RANDOM.bytes(16), RANDOM.bytes(33), RANDOM.bytes(1000)]
@@ -53,7 +56,6 @@ def test_adler32(host):
 
 
 def test_xxhash(host):
-    xxhash = pytest.importorskip("xxhash")
     module, (data, begin) = host("checksum_fast"), packed()
     small, large = np.zeros(N, np.uint32), np.zeros(N, np.uint64)
     module.launch("xxhash32", 1, 8, data, begin, np.uint32(5), small, N)
@@ -72,7 +74,6 @@ def test_xxhash_published(host):
 
 
 def test_murmur3_32(host):
-    utils = pytest.importorskip("sklearn.utils")
     data, begin = packed()
     out = np.zeros(N, np.uint32)
     host("checksum_fast").launch("murmur3_x86_32", 1, 8, data, begin, np.uint32(9), out, N)
@@ -93,7 +94,6 @@ def test_fnv1a_and_siphash(host):
 
 @pytest.mark.parametrize("chunks", [1, 2, 3, 5])
 def test_blake3_tree(host, chunks):
-    blake3 = pytest.importorskip("blake3").blake3
     data = np.frombuffer(RANDOM.bytes(1024 * chunks), np.uint32).copy()
     nodes = np.zeros((chunks, 8), np.uint32)
     module = host("checksum_blake3_file", "ROLLED")

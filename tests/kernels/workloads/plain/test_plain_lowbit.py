@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -206,7 +207,6 @@ def test_binary_products(host):
 
 
 def test_small_floats(host):
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     module, codes = host("fp8_fp6_unpack"), np.arange(256, dtype=np.uint8)
     out = np.zeros(256, np.float16)
     module.launch("unpack_e4m3", 1, 64, codes, out.view(np.uint16), np.uint32(0x3C003C00), np.int32(64))
@@ -228,7 +228,6 @@ def test_small_floats(host):
 
 @pytest.mark.parametrize(("variant", "name"), [("", "float6_e3m2fn"), ("FP6_MANTISSA=3", "float6_e2m3fn")])
 def test_six_bit_floats(host, variant, name):
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     codes = np.arange(64, dtype=np.uint32).reshape(16, 4)
     groups = (codes << (6 * np.arange(4, dtype=np.uint32))).sum(axis=1)
     packed = np.array([(g >> (8 * i)) & 255 for g in groups for i in range(3)], np.uint8)

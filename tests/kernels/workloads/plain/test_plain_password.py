@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -121,7 +122,6 @@ def test_sha256_mask(host):
 
 
 def test_bcrypt_published_vector(host):
-    mpmath = pytest.importorskip("mpmath", reason="the Blowfish tables are digits of pi")
     with mpmath.workprec(33400):
         digits = int(mpmath.floor((mpmath.pi - 3) * mpmath.mpf(2) ** 33344))
     initial = np.frombuffer(digits.to_bytes(4168, "big"), ">u4").astype(np.uint32)
