@@ -128,14 +128,17 @@ WHEELS = Path(__file__).resolve().parent.parent / ".cache" / "wheels"
 """Public packages, fetched once for all tests."""
 
 
-def fetch_wheel(requirement: str, folder: Path = WHEELS, platform: str = "manylinux_2_28_x86_64") -> Path:
+PLATFORMS = [f"--platform=manylinux_2_{glibc}_x86_64" for glibc in (28, 27, 17)]
+"""Named one by one: for a platform that is named, pip does not think of the older ones that it covers."""
+
+
+def fetch_wheel(requirement: str, folder: Path = WHEELS) -> Path:
     """The wheel of ``NAME==VERSION`` for CPython 3.11 on Linux x86-64, from the cache or from PyPI."""
     name, version = requirement.split("==")
     pattern = f"{name.replace('-', '_')}-{version}-*.whl"
     if not any(folder.glob(pattern)):
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--implementation", "cp", "--python-version", "3.11", "--platform", platform]
-        command += ["--platform", "manylinux2014_x86_64", "--dest", str(folder), requirement]
+        command += ["--implementation=cp", "--python-version=3.11", *PLATFORMS, f"--dest={folder}", requirement]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, f"cannot fetch {requirement}: {done.stderr[-2000:]}"
     return next(folder.glob(pattern))
