@@ -21,9 +21,12 @@ from hashwarden.model.kernel.joint import Calibration, company, logit, sigmoid, 
 from hashwarden.model.kernel.tail import at_least
 from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict, Verdict
 
-__all__ = ["FileRule", "Innocent"]
+__all__ = ["ALONE", "FileRule", "Innocent"]
 
 TOP: Final = 10
+ALONE: Final = "row "
+"""What the ``source`` of a row begins with that lies in no known file: it keeps no company."""
+
 _WORDS: Final = {Verdict.MINING: "mining", Verdict.OTHER_HASH: "hash work"}
 
 
@@ -140,6 +143,8 @@ class FileRule:
         if not looks:
             return 1.0, Verdict.NOT_HASH
         named = [look for look in looks if look[1] is Verdict.MINING and look[0] * len(looks) <= self.innocent.alarm]
+        if not _mostly_mining(verdicts):
+            looks, named = [(chance, Verdict.OTHER_HASH) for chance, _ in looks], []
         chance, claimed = min(named or looks)
         return min(1.0, chance * len(looks)), claimed
 
@@ -166,11 +171,20 @@ def _by_file(files: list[str]) -> dict[str, list[int]]:
 def _counted(files: list[str]) -> dict[str, list[int]]:
     """The rows that are counted together: those of a file and architecture.
 
-    Rows of a table that all stand alone are counted by architecture: thousands of looks at one kernel each
-    would find nothing that the correction for so many looks leaves standing.
+    Rows of a table that name no file are counted by architecture: thousands of looks at one kernel each would find
+    nothing that the correction for so many looks leaves standing.
     """
-    rows = _by_file(files)
-    return rows if len(rows) < len(files) else _by_file([file.rpartition("|")[2] for file in files])
+    return _by_file([file.rpartition("|")[2] if file.startswith(ALONE) else file for file in files])
+
+
+def _mostly_mining(verdicts: Sequence[KernelVerdict]) -> bool:
+    """Whether at least half of the kernels that hash look like a miner's.
+
+    The chance of a mining look is that of innocent code without hash work; of a password cracker or a prover, where
+    everything hashes, some kernels look like mining too.
+    """
+    calls = Counter(v.verdict for v in verdicts)
+    return calls[Verdict.MINING] >= calls[Verdict.OTHER_HASH]
 
 
 def _kind(verdicts: Sequence[KernelVerdict]) -> tuple[Verdict, str]:

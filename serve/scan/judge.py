@@ -14,6 +14,7 @@ from typing import Protocol, final
 import numpy as np
 
 from hashwarden.kernels.sass.table import NESTED, MixTable, Ragged
+from hashwarden.model.kernel.rule import ALONE
 from hashwarden.model.kernel.verdict import FileVerdict, KernelVerdict
 from hashwarden.serve.scan.events import Finished, Kernels, Unreadable
 from hashwarden.serve.scan.result import Problem, TargetReport
@@ -127,7 +128,7 @@ def named_sources(table: MixTable, from_table: str) -> MixTable:
         return table
     files = [str(name) for name in table.text["file"]]
     alone = all(name == from_table for name in files)
-    sources = np.array([f"row {row}" if alone else name for row, name in enumerate(files)], object)
+    sources = np.array([f"{ALONE}{row}" if alone else name for row, name in enumerate(files)], object)
     return MixTable(
         table.scalars, table.rotate, table.funnel, table.nested, table.text | {"source": sources}, table.is_mining
     )

@@ -20,11 +20,12 @@ from hashwarden.model.kernel.features import FEATURE_NAMES
 from hashwarden.model.kernel.metadata import KEY, SCHEMA, KernelMetadata, feature_hash
 from hashwarden.model.kernel.network import KernelNet
 from hashwarden.model.kernel.rule import FileRule
+from hashwarden.training.kernel.fold import folded
 from hashwarden.version import __version__
 
 __all__ = ["export", "record_of"]
 
-OPSET: Final = 18
+OPSET: Final = 20
 TOLERANCE: Final = 1e-4
 F32 = npt.NDArray[np.float32]
 
@@ -81,7 +82,7 @@ def export(network: KernelNet, record: KernelMetadata, sample: F32, output: Path
     """
     example = torch.from_numpy(sample[:2])
     program = torch.onnx.export(
-        network,
+        folded(network),
         (example,),
         dynamo=True,
         opset_version=OPSET,

@@ -57,7 +57,7 @@ def judge_held_out(data: Dataset, groups: F32, novelty: F32, fold: npt.NDArray[n
         rest = data.usable & (fold >= 0) & (fold != index)
         fitted = calibrate(data, groups, rest)
         limits = set_thresholds(data, groups, novelty, rest, fitted)
-        rule = FileRule(fitted, limits, innocent_files(data, groups, rest, fitted, limits))
+        rule = FileRule(fitted, limits, innocent_files(data, groups, (fold >= 0) & (fold != index), fitted, limits))
         judged += _judge_fold(data, groups, novelty, np.flatnonzero(fold == index), rule)
     return judged
 

@@ -11,7 +11,7 @@ from hashwarden.model.kernel.decide import Thresholds
 from hashwarden.model.kernel.joint import Calibration, own_log_odds, sigmoid
 from hashwarden.model.kernel.rule import Innocent
 from hashwarden.model.kernel.tail import fit_beta
-from hashwarden.model.kernel.taxonomy import MINING, PLAIN
+from hashwarden.model.kernel.taxonomy import MIN_INSTRUCTIONS, MINING, PLAIN
 from hashwarden.training.kernel.calibrate import places
 from hashwarden.training.kernel.dataset import Dataset
 
@@ -47,18 +47,18 @@ def innocent_files(
     data: Dataset, groups: npt.NDArray[np.float32], rows: npt.NDArray[np.bool_], calibration: Calibration,
     limits: Thresholds,
 ) -> Innocent:  # fmt: skip
-    """How many kernels of each innocent source pass the thresholds, as the file rule counts them."""
+    """How many kernels of each innocent source pass the thresholds, counted as the file rule counts them.
+
+    That is: distinct code only, kernels too short to judge among them. ``rows`` are all rows of the sources to fit on.
+    """
     hashing, mining, kind = (sigmoid(z) for z in own_log_odds(groups, calibration))
-    called_mining = (mining >= limits.mining) & (kind >= limits.kind)
-    called_hash = (mining >= limits.mining) | (hashing >= limits.hashing)
-    files = np.array(places(data)[1])
-    plain = rows & (data.group == PLAIN)
-    counts = []
-    for called in (called_mining, called_hash):
-        counts.append(
-            [
-                (int(called[plain & (files == f)].sum()), int((plain & (files == f)).sum()))
-                for f in sorted(set(files[plain]))
-            ]
-        )
+    long = data.table.scalars["n_instr"] >= MIN_INSTRUCTIONS
+    called_mining = long & (mining >= limits.mining) & (kind >= limits.kind)
+    called_hash = long & ((mining >= limits.mining) | (hashing >= limits.hashing))
+    _, files, code = places(data)
+    seen: dict[str, dict[str, int]] = {}
+    for row in np.flatnonzero(rows & (data.group == PLAIN)).tolist():
+        seen.setdefault(files[row], {}).setdefault(code[row], row)
+    distinct = [np.array(list(of_file.values())) for of_file in seen.values()]
+    counts = [[(int(called[at].sum()), len(at)) for at in distinct] for called in (called_mining, called_hash)]
     return Innocent(mining=fit_beta(counts[0]), hashing=fit_beta(counts[1]))

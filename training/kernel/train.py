@@ -62,15 +62,15 @@ def run(data: Path, output: Path, seed: int = 0, told: Told | None = None, recip
     rows = dataset.usable & (fold >= 0)
     calibration = calibrate(dataset, groups, rows)
     limits = set_thresholds(dataset, groups, novelty, rows, calibration)
-    rule = FileRule(calibration, limits, innocent_files(dataset, groups, rows, calibration, limits))
+    rule = FileRule(calibration, limits, innocent_files(dataset, groups, fold >= 0, calibration, limits))
     families, group_of_family = family_groups(dataset)
     network = fit(dataset, np.flatnonzero(dataset.usable), families, group_of_family, recipe)
     features = features_of_counts(dataset.counts)
     plain = features[dataset.usable & (dataset.group == PLAIN)].mean(0)
     record = record_of(families, group_of_family, plain, rule, dataset.digests, seed)
+    unseen = measure(dataset, groups, fold, calibration)  # before anything is replaced
     worst = export(network, record, features[:: max(1, len(features) // 2000)], output / "kernel.onnx")
     told(f"exported; largest difference between torch and ONNX {worst:.1e}")
     parameters = sum(p.numel() for p in network.parameters())
-    unseen = measure(dataset, groups, fold, calibration)
     write_card(output, dataset, record, unseen, lineages, recipe, parameters, time.perf_counter() - start)
     return output / "kernel.onnx"

@@ -68,7 +68,7 @@ def test_novelty_is_about_one_on_what_was_learned_and_more_on_what_was_not(small
     assert 0.5 < np.median(seen) < 1.2
     assert np.sqrt((seen**2).mean()) == pytest.approx(1.0, abs=0.1)
     strange = rng.random((200, features.shape[1]), np.float32)
-    assert np.median(outputs(network, strange)[2]) > 1.5 * np.median(seen)
+    assert np.median(outputs(network, strange)[2]) > np.quantile(seen, 0.8)
 
 
 def test_the_same_seed_gives_the_same_network(small, tiny, network):
