@@ -372,9 +372,9 @@ def test_two_gigabytes_stay_under_600_megabytes(tmp_path):
         file.seek(0, os.SEEK_END)
         file.write(CUBIN)
     command = [sys.executable, "-c", READING, json.dumps(sys.path), str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reading:
-        with memory["peak_memory"](reading.pid) as peak:
-            told, _ = reading.communicate()
+    reading = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with memory["peak_memory"](reading.pid) as peak:
+        told, _ = reading.communicate()
     assert told.split() == ["2"]
     assert peak.samples > 5
     assert peak.pss < 600 << 20
