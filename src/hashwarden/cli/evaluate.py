@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -36,4 +37,4 @@ def evaluate_kernel(
     with needs_extra("train"):
         from hashwarden.training.kernel.evaluate import run
 
-        run(data=data, output=output, seed=seed)
+        run(data=data, output=output, seed=seed, told=partial(typer.echo, err=True))
