@@ -26,6 +26,7 @@ def picture(command: list[str], columns: int) -> str:
     console.print()
     for line in done.stdout.splitlines():
         console.print(Text.from_ansi(line), soft_wrap=True)
+    console.print()  # the picture's edge cuts into the last line
     return console.export_svg(title=command[0])
 
 
