@@ -67,7 +67,7 @@ def score_by_source(score: F64, data: Dataset, rows: Rows, threshold: float, pat
         axis.set(yticks=range(len(sources)), ylim=(-1, len(sources)), xlabel="log-odds of mining, kernel alone",
                  title="Score by source, each source unseen; dotted: 1 plain kernel in 1,000")  # fmt: skip
         axis.set_yticklabels(sources, fontsize=7)
-        axis.legend(loc="upper left", fontsize=8)
+        axis.legend(loc="lower right", fontsize=8)
         _save(figure, path)
 
 
