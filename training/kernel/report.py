@@ -136,9 +136,9 @@ def _padding(result: dict[str, Any]) -> str:
     hidden = padding["found"].get("constants hidden", [float("nan")])[0]
     return f"""## Evasion
 
-Unseen mining kernels, each alone, with dummy work added inside the loop: share still found at 1 in 1,000. The network was
-trained with these kinds of dummy work (on other lineages), done to counts: padding of another kind, or made by a compiler
-around real code, was not measured.
+Unseen mining kernels, each alone, with dummy work added inside the loop: share still found at 1 in 1,000. The
+network was trained with these kinds of dummy work (on other lineages), done to counts: padding of another kind, or
+made by a compiler around real code, was not measured.
 
 | added per instruction | {" | ".join(f"{r:g}" for r in ratios)} |
 | --- |{" --- |" * len(ratios)}
