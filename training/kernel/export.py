@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
 import tempfile
 from dataclasses import asdict
@@ -80,6 +81,7 @@ def export(network: KernelNet, record: KernelMetadata, sample: F32, output: Path
     ModelError
         If the graph differs from the network by more than 1e-4.
     """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that no graph here needs
     example = torch.from_numpy(sample[:2])
     program = torch.onnx.export(
         folded(network),

@@ -55,6 +55,7 @@ def run(data: Path, output: Path, seed: int = 0, told: Told | None = None, recip
     """
     told, start, recipe = told or _log.info, time.perf_counter(), replace(recipe or Recipe(), seed=seed)
     torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)  # sums in one order: the same seed gives the same file
     dataset = load(data)
     told(f"{len(dataset)} kernels, {int(dataset.usable.sum())} to learn from")
     fold, lineages = folds_by_lineage(dataset, seed)
