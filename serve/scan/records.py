@@ -94,6 +94,7 @@ def file_record(file: FileVerdict) -> dict[str, Any]:
         "where": file.where,
         "verdict": file.verdict.value,
         "p_mining": round(float(file.p_mining), 6),
+        "chance": min(max(float(file.chance), 0.0), 1.0),
         "n_kernels": file.n_kernels,
         "n_distinct": file.n_distinct,
         "counts": {verdict.value: number for verdict, number in file.counts.items()},
@@ -121,6 +122,7 @@ def file_from_record(record: dict[str, Any]) -> FileVerdict:
         tuple(str(reason) for reason in record["reasons"]),
         tuple(kernel_from_record(kernel) for kernel in record["kernels"]),
         tuple(str(note) for note in record["notes"]),
+        float(record["chance"]),
     )
 
 
