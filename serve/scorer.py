@@ -10,7 +10,6 @@ from typing import Final, final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from hashwarden.errors import ModelError
 from hashwarden.kernels.sass.table import MixTable
@@ -21,6 +20,7 @@ from hashwarden.model.kernel.metadata import read_metadata
 from hashwarden.model.kernel.reasons import reasons_of
 from hashwarden.model.kernel.rule import FileRule
 from hashwarden.model.kernel.verdict import KernelVerdict, Verdict
+from hashwarden.model.runtime import onnxruntime
 
 __all__ = ["KernelScorer", "shipped_model"]
 
@@ -62,6 +62,7 @@ class KernelScorer:
                 "Install hashwarden again.",
                 where=str(path),
             ) from error
+        ort = onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3

@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 import torch
 
 from hashwarden.errors import ModelError
@@ -21,6 +20,7 @@ from hashwarden.model.kernel.features import FEATURE_NAMES
 from hashwarden.model.kernel.metadata import KEY, SCHEMA, KernelMetadata, feature_hash
 from hashwarden.model.kernel.network import KernelNet
 from hashwarden.model.kernel.rule import FileRule
+from hashwarden.model.runtime import onnxruntime
 from hashwarden.training.kernel.fold import folded
 from hashwarden.version import __version__
 
@@ -112,7 +112,7 @@ def export(network: KernelNet, record: KernelMetadata, sample: F32, output: Path
 
 
 def _difference(network: KernelNet, data: bytes, sample: F32) -> float:
-    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = onnxruntime().InferenceSession(data, providers=["CPUExecutionProvider"])
     got = session.run(["groups", "families", "novelty"], {"features": sample})
     with torch.no_grad():
         wanted = network(torch.from_numpy(sample))
