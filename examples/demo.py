@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[1] / ".cache" / "demo"
 PACKAGES = ("cukks_cu128==0.2.2", "jax_cuda13_plugin==0.10.2", "ctranslate2==4.8.5", "xformers==0.0.35")
 """Homomorphic encryption and three ML libraries: Apache-2.0, Apache-2.0, MIT, BSD; no closed GPU code in them."""
 ARCH = "sm_90"
-WORKLOADS = (
+CUDA_SOURCES = (
     *("sha256d_midstate", "ethash", "progpow", "autolykos", "heavyhash", "blake3_nonce", "sha3x"),  # mining
     *("password_md5", "zk_poseidon", "checksum_blake3_file", "table_cuckoo", "crypto_aes"),  # other hash work
     *("gemm_gptq_tiled", "ml_attention", "ml_layers", "rng_philox", "sort_radix", "bits_genome"),  # neither
@@ -60,9 +60,9 @@ def main() -> int:
     start = time.perf_counter()
     print(f"fetching {len(PACKAGES)} packages ...", flush=True)
     wheels = fetch()
-    print(f"compiling {len(WORKLOADS)} of the project's own kernels for {ARCH} ...", flush=True)
+    print(f"compiling {len(CUDA_SOURCES)} of the project's own kernels for {ARCH} ...", flush=True)
     with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        cubins = list(pool.map(compile_one, WORKLOADS))
+        cubins = list(pool.map(compile_one, CUDA_SOURCES))
     program = Path(sys.executable).with_name("hashwarden")
     targets = [os.path.relpath(path) for path in [*cubins, *wheels]]
     print(f"$ hashwarden scan {os.path.relpath(FOLDER)}/{{kernels/*,wheels}}/*\n", flush=True)

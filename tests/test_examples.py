@@ -78,5 +78,5 @@ def test_the_ci_step_passes_on_what_matters(tmp_path, code, ends):
 
 
 def test_the_demo_shows_workloads_of_every_label():
-    labels = {find(name).label for name in _load("demo").WORKLOADS}
+    labels = {find(name).label for name in _load("demo").CUDA_SOURCES}
     assert labels == {"mining", "hash-other", "plain"}

@@ -1,7 +1,7 @@
-"""What a labelled kernel is, and the list of all of them.
+"""What a labelled CUDA C file is, and the list of all of them.
 
-A workload is one `.cu` file with its label, its kin and the ways to compile it. Each package of
-workloads (`hash`, `plain`) exposes a tuple ``WORKLOADS`` of one line per file; `workloads` joins them.
+A CUDA source is one `.cu` file with its label, its kin and the ways to compile it. Each package of
+workloads (`hash`, `plain`) exposes a tuple ``CUDA_SOURCES`` of one line per file; `cuda_sources` joins them.
 Nothing registers itself: what is not in a tuple does not exist.
 """
 
@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from hashwarden.errors import UsageError
 
-__all__ = ["Bound", "Label", "Role", "Variant", "Workload", "find", "parse_variant", "workloads"]
+__all__ = ["Bound", "CudaSource", "Label", "Role", "Variant", "cuda_sources", "find", "parse_variant"]
 
 Label = Literal["mining", "hash-other", "plain"]
 Role = Literal["hash", "dag", "helper", "kernel"]
@@ -56,7 +56,7 @@ def parse_variant(words: str) -> Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class CudaSource:
     """One `.cu` file: what it computes, how it is labelled, how it may be compiled.
 
     Attributes
@@ -117,13 +117,13 @@ def _entry(word: str, where: str) -> tuple[str, Role]:
     raise UsageError(f"the role {role!r} of kernel {name!r}", "one of " + ", ".join(ROLES), "Correct it.", where=where)
 
 
-def workloads() -> tuple[Workload, ...]:
+def cuda_sources() -> tuple[CudaSource, ...]:
     """All workloads of all packages, in a fixed order."""
     modules = (import_module(f"hashwarden.kernels.workloads.{name}") for name in PACKAGES)
-    return tuple(workload for module in modules for workload in module.WORKLOADS)
+    return tuple(workload for module in modules for workload in module.CUDA_SOURCES)
 
 
-def find(name: str) -> Workload:
+def find(name: str) -> CudaSource:
     """Find the workload of this name.
 
     Raises
@@ -131,7 +131,7 @@ def find(name: str) -> Workload:
     UsageError
         If there is none.
     """
-    for workload in workloads():
+    for workload in cuda_sources():
         if workload.name == name:
             return workload
-    raise UsageError(f"no workload is called {name!r}", "a name of the catalogue", "List them with workloads().")
+    raise UsageError(f"no CUDA source is called {name!r}", "a name of the catalogue", "List them with cuda_sources().")

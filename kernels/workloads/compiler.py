@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from hashwarden.errors import HashwardenError, MissingExtraError, UsageError
-from hashwarden.kernels.workloads.catalogue import Variant, Workload
+from hashwarden.kernels.workloads.catalogue import CudaSource, Variant
 
 __all__ = ["ARCHES", "FLAGS", "CompileError", "compile_cubin", "headers", "source_text"]
 
@@ -30,13 +30,13 @@ class CompileError(HashwardenError):
     """The compiler refused a workload."""
 
 
-def source_text(workload: Workload) -> str:
+def source_text(workload: CudaSource) -> str:
     """Read the CUDA C of a workload."""
     folder = resources.files(f"hashwarden.kernels.workloads.{workload.package}")
     return folder.joinpath(workload.source).read_text(encoding="utf-8")
 
 
-def headers(workload: Workload, variant: Variant) -> dict[str, str]:
+def headers(workload: CudaSource, variant: Variant) -> dict[str, str]:
     """Headers that the source may include: the package's `.cuh` files and what the workload generates."""
     folder = resources.files(f"hashwarden.kernels.workloads.{workload.package}")
     found = {item.name: item.read_text(encoding="utf-8") for item in folder.iterdir() if item.name.endswith(".cuh")}
@@ -45,7 +45,7 @@ def headers(workload: Workload, variant: Variant) -> dict[str, str]:
     return found
 
 
-def compile_cubin(workload: Workload, variant: Variant, arch: str) -> bytes:
+def compile_cubin(workload: CudaSource, variant: Variant, arch: str) -> bytes:
     """Compile one variant of a workload to a cubin.
 
     Parameters

@@ -24,7 +24,7 @@ from hashwarden.kernels.sass.cubin import read_cubin
 from hashwarden.kernels.sass.mix import analyse
 from hashwarden.kernels.sass.parquet import from_arrow, to_arrow
 from hashwarden.kernels.sass.table import MixTable
-from hashwarden.kernels.workloads.catalogue import Variant, Workload, find, workloads
+from hashwarden.kernels.workloads.catalogue import CudaSource, Variant, cuda_sources, find
 from hashwarden.kernels.workloads.compiler import compile_cubin, headers, source_text
 
 __all__ = ["build", "jobs", "table_of"]
@@ -38,13 +38,13 @@ Job = tuple[str, Variant, str]
 
 def jobs() -> Iterator[Job]:
     """What is compiled: every variant for Ampere and Hopper, the base variant for Turing and both Blackwells too."""
-    for workload in workloads():
+    for workload in cuda_sources():
         for number, variant in enumerate(workload.all_variants()):
             for arch in EVERY_VARIANT + (BASE_ONLY if number == 0 else ()):
                 yield workload.name, variant, arch
 
 
-def table_of(workload: Workload, variant: Variant, arch: str) -> MixTable:
+def table_of(workload: CudaSource, variant: Variant, arch: str) -> MixTable:
     """Compile one workload one way and measure its kernels, labelled."""
     cubin = read_cubin(compile_cubin(workload, variant, arch), f"{workload.name}.{arch}.cubin")
     table = analyse([cubin])
@@ -62,7 +62,7 @@ def table_of(workload: Workload, variant: Variant, arch: str) -> MixTable:
     return MixTable(table.scalars, table.rotate, table.funnel, table.nested, table.text, mining)
 
 
-def _role(kernel: str, workload: Workload) -> str:
+def _role(kernel: str, workload: CudaSource) -> str:
     """The role of a compiled kernel: the entry whose name its mangled name holds, the longest one."""
     fits = [(len(name), role) for name, role in workload.entries if name in kernel]
     return max(fits)[1] if fits else "kernel"

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from hashwarden.kernels.workloads.catalogue import Workload
+from hashwarden.kernels.workloads.catalogue import CudaSource
 from hashwarden.kernels.workloads.plain import computing, hash_work, learning, lookalikes
 
-__all__ = ["WORKLOADS"]
+__all__ = ["CUDA_SOURCES"]
 
-WORKLOADS: Final[tuple[Workload, ...]] = (
-    *hash_work.WORKLOADS,
-    *learning.WORKLOADS,
-    *computing.WORKLOADS,
-    *lookalikes.WORKLOADS,
+CUDA_SOURCES: Final[tuple[CudaSource, ...]] = (
+    *hash_work.CUDA_SOURCES,
+    *learning.CUDA_SOURCES,
+    *computing.CUDA_SOURCES,
+    *lookalikes.CUDA_SOURCES,
 )

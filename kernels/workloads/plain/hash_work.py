@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from hashwarden.kernels.workloads.catalogue import Workload
+from hashwarden.kernels.workloads.catalogue import CudaSource
 from hashwarden.kernels.workloads.plain.describe import workload
 
-__all__ = ["WORKLOADS"]
+__all__ = ["CUDA_SOURCES"]
 
-WORKLOADS: Final[tuple[Workload, ...]] = (
+CUDA_SOURCES: Final[tuple[CudaSource, ...]] = (
     workload(
         "hash-other",
         "password_md5",

@@ -23,27 +23,27 @@ def sources() -> dict[str, str]:
 
 
 def test_every_source_is_listed_once():
-    listed = [workload.source for workload in hash.WORKLOADS]
+    listed = [workload.source for workload in hash.CUDA_SOURCES]
     assert sorted(listed) == sorted(name for name in sources() if name.endswith(".cu"))
 
 
 def test_every_kernel_is_listed():
-    for workload in hash.WORKLOADS:
+    for workload in hash.CUDA_SOURCES:
         found = set(ENTRY.findall(compiler.source_text(workload)))
         assert {kernel for kernel, _ in workload.entries} == found, workload.name
 
 
 def test_names_are_unique_over_all_packages():
-    names = [workload.name for workload in catalogue.workloads()]
+    names = [workload.name for workload in catalogue.cuda_sources()]
     assert len(set(names)) == len(names)
     assert catalogue.find("sha3x").family == "keccak"
-    with pytest.raises(UsageError, match="no workload is called"):
+    with pytest.raises(UsageError, match="no CUDA source is called"):
         catalogue.find("nothing")
 
 
 def test_kin_by_included_headers_share_a_lineage():
     kin: dict[str, set[str]] = {}
-    for workload in hash.WORKLOADS:
+    for workload in hash.CUDA_SOURCES:
         for header in re.findall(r'#include "(\w+)\.cuh"', compiler.source_text(workload)):
             if header not in ("async_copy", "mma_int8", "progpow_program"):
                 kin.setdefault(header, set()).add(workload.lineage)
@@ -53,7 +53,7 @@ def test_kin_by_included_headers_share_a_lineage():
 
 def test_variants_name_macros_that_their_source_reads():
     texts = sources()
-    for workload in hash.WORKLOADS:
+    for workload in hash.CUDA_SOURCES:
         text = texts[workload.source]
         text += "".join(texts.get(name, "") for name in re.findall(r'#include "(\w+\.cuh)"', text))
         for variant in workload.all_variants():
@@ -71,8 +71,8 @@ def test_a_variant_is_read_from_words():
 
 def test_an_unknown_role_flag_or_architecture_is_refused():
     with pytest.raises(UsageError, match="role 'hasher'"):
-        _ = catalogue.Workload("x", "f", "l", "k:hasher", "integer").entries
-    workload = hash.WORKLOADS[0]
+        _ = catalogue.CudaSource("x", "f", "l", "k:hasher", "integer").entries
+    workload = hash.CUDA_SOURCES[0]
     with pytest.raises(UsageError, match="sm_60"):
         compiler.compile_cubin(workload, BASE, "sm_60")
     with pytest.raises(UsageError, match="-bogus"):
@@ -81,10 +81,10 @@ def test_an_unknown_role_flag_or_architecture_is_refused():
 
 def test_a_source_that_does_not_compile_is_named_with_the_log():
     with pytest.raises(compiler.CompileError, match=r"blake3_nonce \[NONCES=oops\] sm_90: .*oops.* is undefined"):
-        compiler.compile_cubin(hash.WORKLOADS[0], catalogue.parse_variant("NONCES=oops"), "sm_90")
+        compiler.compile_cubin(hash.CUDA_SOURCES[0], catalogue.parse_variant("NONCES=oops"), "sm_90")
 
 
-def missing_entries(cubin: bytes, workload: catalogue.Workload) -> list[str]:
+def missing_entries(cubin: bytes, workload: catalogue.CudaSource) -> list[str]:
     return [kernel for kernel, _ in workload.entries if f".text.{kernel}".encode() not in cubin]
 
 
@@ -96,9 +96,9 @@ def compile_all(pairs) -> list[str]:
 
 
 def test_every_workload_compiles_for_one_architecture():
-    assert not compile_all([(w, ARCHES[i % len(ARCHES)]) for i, w in enumerate(hash.WORKLOADS)])
+    assert not compile_all([(w, ARCHES[i % len(ARCHES)]) for i, w in enumerate(hash.CUDA_SOURCES)])
 
 
 @pytest.mark.slow
 def test_every_workload_compiles_for_every_architecture():
-    assert not compile_all([(w, arch) for w in hash.WORKLOADS for arch in ARCHES])
+    assert not compile_all([(w, arch) for w in hash.CUDA_SOURCES for arch in ARCHES])
