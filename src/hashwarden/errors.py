@@ -8,6 +8,10 @@ the command line ends with when nothing else was found::
     ├── MissingExtraError       3   an optional package is not installed
     ├── ModelError              4   the model file does not fit this version, or is damaged
     ├── DataError               5   a table or a training set that breaks its schema
+    ├── NoDeviceError           6   no GPU, or none that can be used as asked
+    ├── MemoryShortError        7   less memory is free than the work takes
+    ├── CheckError              8   a computed result differs from its oracle
+    ├── PrivilegeError          9   the driver or the system refuses this to an unprivileged user
     └── TargetError            10   one scanned object could not be judged; the others go on
         ├── MissingTargetError 11   no such file, folder or process
         ├── EmptyTargetError   12   the object holds no bytes
@@ -27,17 +31,21 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "CheckError",
     "DataError",
     "EmptyTargetError",
     "EncryptedError",
     "HashwardenError",
     "LimitError",
     "MalformedError",
+    "MemoryShortError",
     "MissingExtraError",
     "MissingTargetError",
     "ModelError",
+    "NoDeviceError",
     "NoGpuCodeError",
     "PermissionError_",
+    "PrivilegeError",
     "ProcessGoneError",
     "TargetError",
     "TruncatedError",
@@ -112,6 +120,30 @@ class DataError(HashwardenError):
     """A table or a training set that breaks its schema."""
 
     exit_code = 5
+
+
+class NoDeviceError(HashwardenError):
+    """There is no GPU, or none that can be used as asked."""
+
+    exit_code = 6
+
+
+class MemoryShortError(HashwardenError):
+    """Less memory is free than the work takes; nothing stays allocated."""
+
+    exit_code = 7
+
+
+class CheckError(HashwardenError):
+    """A computed result differs from its oracle."""
+
+    exit_code = 8
+
+
+class PrivilegeError(HashwardenError):
+    """The driver or the operating system refuses this to an unprivileged user."""
+
+    exit_code = 9
 
 
 class TargetError(HashwardenError):

@@ -1,0 +1,1 @@
+"""Contention probes: short kernels that feel what else runs on the same GPU."""

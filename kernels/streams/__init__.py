@@ -1,0 +1,1 @@
+"""High-rate counter streams of a whole GPU, and the rhythms in them."""

@@ -1,0 +1,1 @@
+"""Training and inference of neural networks, one file for each family."""
