@@ -13,6 +13,7 @@ from hashwarden.cli.evaluate import evaluate_app
 from hashwarden.cli.scan import scan_command
 from hashwarden.cli.text import EXIT_CODES
 from hashwarden.cli.train import train_app
+from hashwarden.cli.workloads import workloads_app
 from hashwarden.errors import HashwardenError
 from hashwarden.serve.scan.text import printable
 from hashwarden.version import __version__
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command("scan", epilog=EXIT_CODES)(scan_command)
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(workloads_app, name="workloads")
 
 
 def _show_version(wanted: bool) -> None:

@@ -46,19 +46,11 @@ extern "C" void launch(const u32 *words, const i64 *starts, const u8 *newer, con
 """
 
 
-def gpu_here():
-    try:
-        import cupy
-
-        return cupy.cuda.runtime.getDeviceCount() > 0
-    except Exception:
-        return False
-
-
 def engines_here():
     if SIMULATED:
         return ["numba_cuda"]
-    return ["numba", "mix.cu on the host", *(["numba_cuda", "cupy"] if gpu_here() else [])]
+    on_gpu = [pytest.param(name, marks=pytest.mark.gpu) for name in ("numba_cuda", "cupy")]
+    return ["numba", "mix.cu on the host", *on_gpu]
 
 
 def cuda_text():
