@@ -10,7 +10,11 @@ EDITABLE := --no-build-isolation --config-settings editable_mode=strict -e
 # PyPI's Linux build of torch brings gigabytes of CUDA libraries; the CPU build is all that training needs.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help dev demo test lint format bench clean FORCE
+# On a machine with a GPU: its own Python, which has torch, cupy, numba and numba-cuda; nothing is fetched.
+GPU_PYTHON ?= python3
+OUT ?= gpu-results
+
+.PHONY: help dev demo test lint format bench gpu clean FORCE
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +23,7 @@ help:
 	@echo "make lint    the checks of 'make test' without the tests"
 	@echo "make format  lay out the code as the checks want it"
 	@echo "make bench   run the benchmarks, write benchmarks/results"
+	@echo "make gpu     on a machine with a GPU: all tests and benchmarks that need one, into OUT=folder"
 	@echo "make dev     set up only"
 
 $(BIN)/python:
@@ -71,6 +76,9 @@ test: lint
 
 bench: dev
 	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
+
+gpu:
+	@$(GPU_PYTHON) benchmarks/gpu/run.py --out $(OUT)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -119,10 +119,9 @@ def _engine(workload: Workload, settings: Settings, engine: str, seed: int, most
 
         return CupyEngine(build(settings, seed))
     if engine == "numba":
-        from hashwarden.kernels.workloads.engines.numba_cuda import NumbaEngine
+        from hashwarden.kernels.workloads.engines.numba_cuda import MOST_BLOCKS, NumbaEngine
 
-        limit = {} if most_blocks is None else {"most_blocks": most_blocks}
-        return NumbaEngine(build(settings, seed), **limit)
+        return NumbaEngine(build(settings, seed), most_blocks=most_blocks or MOST_BLOCKS)
     from hashwarden.kernels.workloads.engines.cpu import CpuEngine
 
     return CpuEngine(build(settings, seed))

@@ -17,9 +17,10 @@ from hashwarden.kernels.workloads.plan import Empty, Launch, NativeLaunch, Plan
 
 cuda: Any = numba.cuda
 
-__all__ = ["NumbaEngine", "recorder_for_gpu", "require_gpu"]
+__all__ = ["MOST_BLOCKS", "NumbaEngine", "recorder_for_gpu", "require_gpu"]
 
-_MOST_BLOCKS: Final = 1 << 20
+MOST_BLOCKS: Final = 1 << 20
+"""More than that is covered by each thread doing several."""
 
 
 @cache
@@ -65,7 +66,7 @@ class NumbaEngine(Engine):
         Blocks of a launch at most; fewer than the GPU has SMs leaves the others idle.
     """
 
-    def __init__(self, plan: Plan, recorder: Recorder | None = None, most_blocks: int = _MOST_BLOCKS) -> None:
+    def __init__(self, plan: Plan, recorder: Recorder | None = None, most_blocks: int = MOST_BLOCKS) -> None:
         require_gpu()
         self._recorder, self._most = recorder, most_blocks
         super().__init__(plan)

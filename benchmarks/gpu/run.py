@@ -1,0 +1,135 @@
+"""Everything that needs a GPU, in one command: tests, workloads, sanitizer, benchmarks.
+
+``make gpu OUT=folder``, or ``python benchmarks/gpu/run.py --out folder``. Takes under nine minutes on one
+H100, needs no network, and writes few small files: report.json, report.md, the JSON of each part, and pictures
+where matplotlib is installed. Ends with 0 only if something was tested and nothing failed, with 6 if there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from machine import ROOT, assemble, describe, gpu_count
+
+NO_GPU = 6
+BUDGET_S = 520.0
+TAIL = 1500
+
+
+@dataclass
+class Leg:
+    """One part of the run.
+
+    ``limit_s`` is what it may take; what is left of the budget limits it further.
+    """
+
+    name: str
+    command: list[str]
+    limit_s: float
+    status: str = "not run"
+    seconds: float = 0.0
+    tested: int = 0
+    said: str = ""
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def run(self, environment: dict[str, str], left_s: float) -> None:
+        """Run it, and keep the end of what it said."""
+        limit = min(self.limit_s, left_s)
+        if limit < 5:
+            self.said = "no time was left"
+            return
+        start = time.monotonic()
+        try:
+            done = subprocess.run(
+                self.command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit
+            )
+            self.status = "passed" if done.returncode == 0 else f"failed with {done.returncode}"
+            output = done.stdout + done.stderr
+        except subprocess.TimeoutExpired as error:
+            self.status = f"stopped after {limit:.0f} s"
+            output = (error.stdout or b"").decode(errors="replace")
+        except OSError as error:
+            self.status, output = "failed to start", str(error)
+        self.seconds, self.said = time.monotonic() - start, output[-TAIL:]
+        counts = re.findall(r"(\d+) (?:passed|ran)", output)
+        self.tested = int(counts[-1]) if counts else 0
+
+
+def legs(out: Path) -> list[Leg]:
+    """All parts, the most important first."""
+    python, bench = sys.executable, "benchmarks"
+    tests = ["-m", "pytest", "tests/kernels", "-m", "gpu", "--confcutdir=tests/kernels", "-q", "-p", "no:cacheprovider"]
+    found = [
+        Leg("tests", [python, *tests, "-W", "default", "--junitxml", str(out / "tests.xml")], 200),
+        Leg("workloads", [python, f"{bench}/gpu/workloads.py", "--out", str(out), "--limit", "130"], 170),
+    ]
+    for name in ("recorder", "patterns", "streams", "probes"):
+        found.append(Leg(name, [python, f"{bench}/{name}.py", "--out", str(out)], 60))
+    sanitizer = shutil.which("compute-sanitizer")
+    if sanitizer is None:
+        found.append(Leg("sanitizer", [], 0, said="compute-sanitizer is not installed"))
+    else:
+        check = [python, f"{bench}/gpu/workloads.py", "--size", "small", "--engines", "cupy", "--seconds", "0"]
+        check += ["--out", str(out / "sanitized"), "--limit", "40"]
+        found.append(Leg("sanitizer", [sanitizer, "--tool", "memcheck", "--error-exitcode", "9", *check], 60))
+    return found
+
+
+def report(machine: dict[str, Any], parts: list[Leg], how: str) -> str:
+    """Markdown of what was done."""
+    lines = [f"# {machine['gpu']}, driver {machine['driver']}, {machine['date'][:10]}", ""]
+    lines += [f"Package put together by {how}. Python {machine['python']}.", ""]
+    lines += ["| part | outcome | seconds | tested |", "| --- | --- | ---: | ---: |"]
+    lines += [f"| {leg.name} | {leg.status} | {leg.seconds:.0f} | {leg.tested or ''} |" for leg in parts]
+    for leg in parts:
+        if leg.status != "passed":
+            lines += ["", f"## {leg.name}", "", "```", leg.said.strip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def run(out: Path) -> int:
+    """Run all parts; see the module's docstring for the exit code."""
+    if gpu_count() == 0:
+        sys.stderr.write("no NVIDIA GPU: the driver is absent or answers for none. Nothing was tested.\n")
+        return NO_GPU
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    start, machine, parts = time.monotonic(), describe(), legs(out)
+    with tempfile.TemporaryDirectory(prefix="hashwarden-") as folder:
+        how = assemble(Path(folder))
+        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONSAFEPATH": "1"}
+        for leg in parts:
+            if leg.command:
+                sys.stderr.write(f"== {leg.name}\n")
+                leg.run(environment, BUDGET_S - (time.monotonic() - start))
+                sys.stderr.write(f"   {leg.status} in {leg.seconds:.0f} s\n")
+    found = {"machine": machine, "assembled_by": how, "parts": [asdict(leg) for leg in parts]}
+    (out / "report.json").write_text(json.dumps(found, indent=1) + "\n")
+    (out / "report.md").write_text(report(machine, parts, how))
+    print((out / "report.md").read_text())
+    tested = sum(leg.tested for leg in parts)
+    bad = [leg for leg in parts if leg.command and leg.status != "passed"]
+    return 0 if tested and not bad else 1
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("gpu-results"))
+    return run(parser.parse_args().out)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
