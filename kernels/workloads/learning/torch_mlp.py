@@ -1,0 +1,1 @@
+mlp_inference = mlp_training = None

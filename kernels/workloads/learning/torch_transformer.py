@@ -1,0 +1,1 @@
+encoder_inference = transformer_training = None
