@@ -134,16 +134,27 @@ class GridKernels(NamedTuple):
     logged: Any
 
 
-def grid_kernels(body: Any) -> GridKernels:
+def grid_kernels(body: Any, begin: Any) -> GridKernels:
     """Make the kernels of a body ``body(thread, log, *arguments)``.
 
     They are made here because the simulator stands in for ``cuda`` in this module while a kernel of this
     module runs, and so for the atomic operations above too.
+
+    Parameters
+    ----------
+    body : callable
+        Under `device`.
+    begin : callable
+        ``begin(log, thread)`` is negative for threads that are not recorded. They run the body that was
+        compiled without a recorder, so that they cost one branch and not one at every access.
     """
 
     def host(count: int, log: Any, arguments: Any) -> None:
         for thread in range(count):
-            body(thread, log, *arguments)
+            if begin(log, thread) < 0:
+                body(thread, None, *arguments)
+            else:
+                body(thread, log, *arguments)
 
     def plain(count: int, arguments: Any) -> None:
         for thread in range(cuda.grid(1), count, cuda.gridsize(1)):
@@ -151,7 +162,10 @@ def grid_kernels(body: Any) -> GridKernels:
 
     def logged(count: int, log: Any, arguments: Any) -> None:
         for thread in range(cuda.grid(1), count, cuda.gridsize(1)):
-            body(thread, log, *arguments)
+            if begin(log, thread) < 0:
+                body(thread, None, *arguments)
+            else:
+                body(thread, log, *arguments)
 
     return GridKernels(host, plain, logged)
 

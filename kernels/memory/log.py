@@ -13,7 +13,7 @@ from hashwarden.errors import UsageError
 from hashwarden.kernels.memory import recorder
 from hashwarden.kernels.memory.recorder import CONTROL_WORDS, CURSOR, ENTRY_WORDS, LAUNCH, TAIL, LogArrays
 
-__all__ = ["AddressLog", "Recorder", "Sampling", "layout"]
+__all__ = ["LIVE", "AddressLog", "Recorder", "Sampling", "layout"]
 
 _PAGE: Final = 2 << 20
 _FIRST: Final = 1 << 40
@@ -46,6 +46,10 @@ class Sampling:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise UsageError(f"{name} = {value}", f"{low} to {high}", "Choose a value in this range.")
+
+
+LIVE: Final = Sampling(every_warp=512)
+"""The default for workloads that run at speed: whole requests of one warp in 512."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,21 +180,27 @@ class Recorder:
         self._control = upload(control)
         self._tail, self._lost, self._launch = 0, 0, -1
         self._parts: list[NDArray[np.int64]] = []
+        self._places: dict[tuple[bytes, bytes], tuple[Any, Any]] = {}
 
     def arrays(self, bases: NDArray[np.int64], widths: NDArray[np.int64]) -> LogArrays:
         """Begin the next launch; ``bases`` and ``widths`` belong to its arguments."""
         self._launch += 1
         self._control[LAUNCH : LAUNCH + 1] = np.array([self._launch & 0x7FFF], np.int64)
-        return LogArrays(self._entries, self._control, self._upload(bases), self._upload(widths))
+        key = (bases.tobytes(), widths.tobytes())
+        if key not in self._places:
+            self._places[key] = (self._upload(bases), self._upload(widths))
+        return LogArrays(self._entries, self._control, *self._places[key])
 
     def drain(self) -> None:
         """Take what the ring holds, and count what it lost; waits for the kernels."""
         cursor = int(np.asarray(self._download(self._control))[CURSOR])
         kept = min(cursor - self._tail, self._capacity)
         self._lost += cursor - self._tail - kept
-        if kept:
-            entries = np.asarray(self._download(self._entries))
-            self._parts.append(entries[(self._tail + np.arange(kept)) % self._capacity])
+        first = self._tail % self._capacity
+        wrapped = max(first + kept - self._capacity, 0)
+        for start, stop in ((first, first + kept - wrapped), (0, wrapped)):
+            if stop > start:
+                self._parts.append(np.array(self._download(self._entries[start:stop])))
         self._tail = cursor
         self._control[TAIL : TAIL + 1] = np.array([cursor], np.int64)
 
@@ -199,3 +209,9 @@ class Recorder:
         self.drain()
         rows = np.concatenate([np.zeros((0, ENTRY_WORDS), np.int64), *self._parts])
         return _unpack(rows, self.sampling, self._lost)
+
+    def forget(self) -> None:
+        """Throw away what was taken out so far; the count of what was lost begins anew."""
+        self.drain()
+        self._parts.clear()
+        self._lost = 0

@@ -87,7 +87,8 @@ class LogArrays(NamedTuple):
 def _spread(key: Any, seed: Any) -> Any:
     """32 well mixed bits of an integer (the finaliser of MurmurHash3, public domain)."""
     value = np.uint32(np.uint32(key) ^ np.uint32(np.uint32(np.int64(key) >> 32) * np.uint32(0x9E3779B1)))
-    value = np.uint32(value ^ np.uint32(seed))
+    # Zero stays zero in what follows, so that no key and seed may lead there together.
+    value = np.uint32(value ^ np.uint32(np.uint32(seed) * np.uint32(0x9E3779B1) + np.uint32(0x7F4A7C15)))
     value = np.uint32(np.uint32(value ^ np.uint32(value >> np.uint32(16))) * np.uint32(0x85EBCA6B))
     value = np.uint32(np.uint32(value ^ np.uint32(value >> np.uint32(13))) * np.uint32(0xC2B2AE35))
     return np.uint32(value ^ np.uint32(value >> np.uint32(16)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hashwarden.kernels.device import device, grid_kernels
 from hashwarden.kernels.memory.log import Recorder
+from hashwarden.kernels.memory.recorder import begin
 from hashwarden.kernels.workloads.engines.base import Engine, free_host_bytes
 from hashwarden.kernels.workloads.plan import Empty, Launch, NativeLaunch, Plan
 
@@ -18,7 +19,7 @@ __all__ = ["CpuEngine"]
 
 @cache
 def _compiled(body: Any) -> Any:  # noqa: ANN401  a compiled function
-    return device(grid_kernels(body).host)
+    return device(grid_kernels(body, begin).host)
 
 
 @final

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hashwarden.errors import NoDeviceError
 from hashwarden.kernels.device import SIMULATED, grid_kernels
 from hashwarden.kernels.memory.log import Recorder
+from hashwarden.kernels.memory.recorder import begin
 from hashwarden.kernels.workloads.engines.base import Engine, free_host_bytes
 from hashwarden.kernels.workloads.plan import Empty, Launch, NativeLaunch, Plan
 
@@ -25,12 +26,12 @@ MOST_BLOCKS: Final = 1 << 20
 
 @cache
 def _plain(body: Any) -> Any:  # noqa: ANN401  a compiled function
-    return cuda.jit(grid_kernels(body).plain)
+    return cuda.jit(grid_kernels(body, begin).plain)
 
 
 @cache
 def _logged(body: Any) -> Any:  # noqa: ANN401  a compiled function
-    return cuda.jit(grid_kernels(body).logged)
+    return cuda.jit(grid_kernels(body, begin).logged)
 
 
 def require_gpu() -> None:
