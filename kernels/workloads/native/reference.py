@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = [
     "BLAKE3_IV",
     "SHA256_IV",
+    "blake2b_midstate",
     "blake3",
     "blake3_compress",
     "chacha",
@@ -277,3 +278,47 @@ def sha256_compress(h: Sequence[int], block: bytes) -> list[int]:
         t2 = (right(a, 2) ^ right(a, 13) ^ right(a, 22)) + (a & b ^ a & c ^ b & c)
         a, b, c, d, e, f, g, k = (t1 + t2) & mask, a, b, c, (d + t1) & mask, e, f, g
     return [(x + y) & mask for x, y in zip(h, (a, b, c, d, e, f, g, k), strict=True)]
+
+
+_SIGMA: Final = (
+    (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+    (14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3),
+    (11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4),
+    (7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8),
+    (9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13),
+    (2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9),
+    (12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11),
+    (13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10),
+    (6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5),
+    (10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0),
+)
+_BLAKE2B_IV: Final = (
+    0x6A09E667F3BCC908,
+    0xBB67AE8584CAA73B,
+    0x3C6EF372FE94F82B,
+    0xA54FF53A5F1D36F1,
+    0x510E527FADE682D1,
+    0x9B05688C2B3E6C1F,
+    0x1F83D9ABFB41BD6B,
+    0x5BE0CD19137E2179,
+)
+
+
+def blake2b_midstate(block: bytes, length: int, person: bytes) -> U64:
+    """Chaining value of BLAKE2b after a first block of 128 bytes that is not the last (RFC 7693)."""
+    header = bytearray(64)
+    header[0], header[2], header[3] = length, 1, 1
+    header[48 : 48 + len(person)] = person
+    state = np.array(_BLAKE2B_IV, np.uint64) ^ np.frombuffer(bytes(header), "<u8")
+    m = list(np.frombuffer(block, "<u8").astype(np.uint64)[:, None])
+    v = [*state[:, None], *np.array(_BLAKE2B_IV, np.uint64)[:, None]]
+    v[12] = v[12] ^ np.uint64(128)
+    for r in range(12):
+        order = _SIGMA[r % 10]
+        for i, (a, b, c, d) in enumerate(_COLUMNS + _DIAGONALS):
+            for word, first, second in ((m[order[2 * i]], 32, 24), (m[order[2 * i + 1]], 16, 63)):
+                v[a] = v[a] + v[b] + word
+                v[d] = rotate(v[d] ^ v[a], -first)
+                v[c] = v[c] + v[d]
+                v[b] = rotate(v[b] ^ v[c], -second)
+    return np.array([state[i] ^ v[i][0] ^ v[i + 8][0] for i in range(8)], np.uint64)
