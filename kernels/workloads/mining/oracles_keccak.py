@@ -52,8 +52,7 @@ def keccak_permutation(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
         for turn in range(_ROUNDS):
             moved[y + 5 * ((2 * x + 3 * y) % 5)] = _rotated(lanes[x + 5 * y], (turn + 1) * (turn + 2) // 2)
             x, y = y, (2 * x + 3 * y) % 5
-        rows = [i // 5 * 5 for i in range(_LANES)]
-        lanes = [m ^ (~moved[r + (i + 1) % 5] & moved[r + (i + 2) % 5]) for i, (m, r) in enumerate(zip(moved, rows))]
+        lanes = [moved[i] ^ (~moved[i // 5 * 5 + (i + 1) % 5] & moved[i // 5 * 5 + (i + 2) % 5]) for i in range(_LANES)]
         lanes[0] = lanes[0] ^ np.uint64(constant)
     return np.stack(lanes)
 
