@@ -1,0 +1,141 @@
+"""Fourier transforms of a reduction, for NumPy and CuPy alike: the spectrum, and correlation at many lags."""
+
+# ruff: noqa: ANN401, PLR0913, PLR0917  arrays of NumPy or CuPy, and the module that they are of
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from hashwarden.kernels.streams.reduced import CONSTANT, Plan
+
+__all__ = ["correlations", "lag_correlations", "power"]
+
+_TIE = 9
+"""Decimals to which two correlations count as equal: then the smaller lag is taken."""
+
+
+def power(xp: Any, tapered: Any, energy: Any, interval_s: float) -> Any:
+    """Mean one-sided power spectral density of the segments of one channel.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or cupy.
+    tapered : array of shape (segments, length)
+        Each without its mean, times the taper; zero where missing.
+    energy : array of shape (segments,)
+        Sum of the squared taper over what is present; 0 for a segment to leave out.
+    interval_s : float
+        Seconds between samples.
+
+    Returns
+    -------
+    array of shape (length // 2 + 1,)
+        NaN if every segment is left out.
+    """
+    used = energy > 0
+    scale = xp.where(used, interval_s / xp.where(used, energy, 1.0), 0.0)
+    spectrum = xp.fft.rfft(tapered, axis=1)
+    mean = ((spectrum.real**2 + spectrum.imag**2) * scale[:, None]).sum(axis=0)
+    mean[1:-1] *= 2
+    return mean / xp.where(used.any(), used.sum(), np.nan)
+
+
+def correlations(xp: Any, window: Any) -> Any:
+    """Pearson's correlation of every pair of channels over the samples present in both.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or cupy.
+    window : array of shape (samples, channels)
+        NaN is missing.
+
+    Returns
+    -------
+    array of shape (pairs,)
+        In the order of `itertools.combinations`.
+    """
+    present = xp.isfinite(window)
+    mask = present.astype(np.float64)
+    total = mask.sum(axis=0)
+    # About the mean, so that the differences of large sums below lose nothing.
+    mean = xp.where(present, window, 0.0).astype(np.float64).sum(axis=0) / xp.maximum(total, 1)
+    z = xp.where(present, window - mean, 0.0)
+    n, sums, squares = mask.T @ mask, z.T @ mask, (z * z).T @ mask
+    safe = xp.maximum(n, 1)
+    variance = xp.maximum(squares - sums**2 / safe, 0.0) / safe
+    largest = xp.abs(xp.where(present, window, 0.0)).max(axis=0)
+    constant = xp.sqrt(variance) <= CONSTANT * xp.maximum(largest[:, None], 0.0)
+    known = (n >= 3) & ~constant & ~constant.T
+    covariance = (z.T @ z - sums * sums.T / safe) / safe
+    matrix = xp.where(known, covariance / xp.sqrt(xp.where(known, variance * variance.T, 1.0)), np.nan)
+    pairs = list(combinations(range(window.shape[1]), 2))
+    return matrix[[a for a, _ in pairs], [b for _, b in pairs]] if pairs else xp.empty(0)
+
+
+def lag_correlations(xp: Any, bins: Any, plan: Plan) -> tuple[Any, Any]:
+    """Autocorrelation of each channel, and the lag at which two channels are most alike, by FFT.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or cupy.
+    bins : array of shape (bins, channels)
+        NaN is missing.
+    plan : Plan
+        Sizes of the reduction.
+
+    Returns
+    -------
+    auto : array of shape (lags + 1, channels)
+    lagged : array of shape (pairs, 2)
+        As in `Reduced`.
+    """
+    z, mask, known = _standardised(xp, bins)
+    size = 1 << (len(bins) + max(plan.auto_lags, plan.cross_lags)).bit_length()
+    whole = bool(mask.all())
+    spectrum = xp.fft.rfft(z, size, axis=0)
+    masks = spectrum if whole else xp.fft.rfft(mask, size, axis=0)
+    lags = xp.arange(plan.auto_lags + 1)
+    auto = xp.stack(
+        [
+            _at(xp, spectrum[:, c], spectrum[:, c], masks[:, c], masks[:, c], lags, (size, len(bins), whole, known[c]))
+            for c in range(plan.channels)
+        ],
+        axis=1,
+    )
+    order = sorted(range(-plan.cross_lags, plan.cross_lags + 1), key=lambda lag: (abs(lag), lag))
+    lags, best = xp.asarray(order), []
+    for a, b in combinations(range(plan.channels), 2):
+        what = (size, len(bins), whole, known[a] & known[b])
+        found = _at(xp, spectrum[:, a], spectrum[:, b], masks[:, a], masks[:, b], lags, what)
+        magnitude = xp.where(xp.isnan(found), -1.0, xp.round(xp.abs(found), _TIE))
+        at = xp.argmax(magnitude)
+        best.append(xp.stack([found[at], xp.where(magnitude[at] < 0, np.nan, lags[at])]))
+    return auto, xp.stack(best) if best else xp.empty((0, 2))
+
+
+def _standardised(xp: Any, bins: Any) -> tuple[Any, Any, Any]:
+    """Bins about their mean in units of their deviation, where they are present, and which channels vary."""
+    present = xp.isfinite(bins)
+    mask = present.astype(np.float64)
+    count = xp.maximum(mask.sum(axis=0), 1)
+    filled = xp.where(present, bins, 0.0)
+    z = xp.where(present, filled - filled.sum(axis=0) / count, 0.0)
+    deviation = xp.sqrt((z * z).sum(axis=0) / count)
+    known = deviation > CONSTANT * xp.abs(filled).max(axis=0)
+    return z / xp.where(known, deviation, 1.0), mask, known
+
+
+def _at(xp: Any, a: Any, b: Any, mask_a: Any, mask_b: Any, lags: Any, what: tuple[int, int, bool, Any]) -> Any:
+    """Correlation of a[i] and b[i + lag] at the given lags from their transforms; NaN where too few pairs are."""
+    size, n, whole, known = what
+    sums = xp.fft.irfft(xp.conj(a) * b, size)[lags]
+    possible = n - xp.abs(lags)
+    pairs = possible if whole else xp.rint(xp.fft.irfft(xp.conj(mask_a) * mask_b, size)[lags])
+    enough = known & (pairs >= xp.maximum(8, possible / 2))
+    return xp.where(enough, sums / xp.maximum(pairs, 1), np.nan)
