@@ -89,25 +89,24 @@ def gemm_tn(thread: Any, log: Any, a: Any, b: Any, c: Any, m: Any, n: Any, k: An
 
 @device
 def gemv_part(thread: Any, log: Any, x: Any, w: Any, part: Any, rows: Any, n: Any, k: Any) -> None:
-    """Product of up to 8 rows with one column of w[k, n], over 128 of its k rows: part[chunk, row, column]."""
+    """Product of up to 8 rows with four columns of w[k, n], over 128 of its k rows: part[chunk, row, column]."""
     t = begin(log, thread)
-    chunk, column = thread // n, thread % n
-    sums, run = local_array(8, np.float32), local_array(32, np.float32)
-    clear(sums, 8)
+    across = (n + 3) // 4
+    chunk, column = thread // across, thread % across * 4
+    sums, run, weights = local_array(32, np.float32), local_array(32, np.float32), local_array(4, np.float32)
+    clear(sums, 32)
     first = chunk * GEMV_CHUNK
     last = min(first + GEMV_CHUNK, k)
     for deep in range(first, last, 4):
         for r in range(rows):
             t = fetch(log, t, 0, 0, x, r * k + deep, last - deep, run, r * 4, 1)
         for d in range(min(4, last - deep)):
-            t = load(log, t, 1, 1, (deep + d) * n + column)
-            weight = w[(deep + d) * n + column]
+            t = fetch(log, t, 1, 1, w, (deep + d) * n + column, n - column, weights, 0, 1)
             for r in range(rows):
-                sums[r] += run[r * 4 + d] * weight
+                for c in range(4):
+                    sums[r * 4 + c] += run[r * 4 + d] * weights[c]
     for r in range(rows):
-        place = (chunk * rows + r) * n + column
-        t = store(log, t, 2, 2, place)
-        part[place] = sums[r]
+        t = put(log, t, 2, 2, part, (chunk * rows + r) * n + column, n - column, sums, r * 4, 0)
 
 
 @device
@@ -138,6 +137,6 @@ def gemv(names: tuple[str, str, str, str], rows: int, n: int, k: int, more: bool
     """
     x, w, part, y = names
     chunks = -(-k // GEMV_CHUNK)
-    first = Launch(gemv_part, chunks * n, (x, w, part, np.int64(rows), np.int64(n), np.int64(k)))
+    first = Launch(gemv_part, chunks * -(-n // 4), (x, w, part, np.int64(rows), np.int64(n), np.int64(k)))
     second = Launch(gemv_finish, rows * n, (part, y, np.int64(chunks), np.int64(rows * n), np.int64(more)))
     return first, second

@@ -59,7 +59,7 @@ class Program:
         self.tape: list[Callable[[], None]] = []
         self.weights: dict[str, Tensor] = {}
         self.float_ops, self.int_ops, self.moved = 0.0, 0.0, 0.0
-        self._launches: list[Callable[[int], Launch]] = []
+        self._launches: list[Callable[[int], Launch | None]] = []
         self._gradients: dict[str, str] = {}
         self._written: set[str] = set()
         self._inputs: set[str] = set()
@@ -111,8 +111,8 @@ class Program:
                 self.arrays[prefix + name] = Empty((tensor.size,), np.float32)
         return tensor
 
-    def launch(self, launch: Launch | Callable[[int], Launch], float_ops: float = 0.0) -> None:
-        """Append a launch, or what makes it from the number of the step."""
+    def launch(self, launch: Launch | Callable[[int], Launch | None], float_ops: float = 0.0) -> None:
+        """Append a launch, or what makes it (or none) from the number of the step."""
         self._launches.append((lambda _: launch) if isinstance(launch, Launch) else launch)
         self.float_ops += float_ops
 
@@ -161,7 +161,8 @@ class Program:
 
     def steps(self, step: int) -> Sequence[Launch]:
         """All launches of a step."""
-        return [launch(step) for launch in self._launches]
+        made = (launch(step) for launch in self._launches)
+        return [launch for launch in made if launch is not None]
 
     def plan(self, units: float, check: Check) -> Plan:
         """The plan; what a step moves is every argument of every launch once, as if no cache held anything."""

@@ -1,0 +1,1 @@
+convnet_inference = convnet_training = None

@@ -1,0 +1,1 @@
+graph_inference = graph_training = None

@@ -1,0 +1,1 @@
+recommender_inference = recommender_training = None
