@@ -1,0 +1,1 @@
+llm_decode = llm_prefill = None
