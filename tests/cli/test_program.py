@@ -28,7 +28,10 @@ def test_version():
     assert _run("--version").stdout == f"hashwarden {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["scan"], ["train"], ["train", "kernel"], ["evaluate", "kernel"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["scan"], ["train"], ["train", "kernel"], ["evaluate", "kernel"], ["workloads"], ["workloads", "run"]],
+)
 def test_help_exists(command):
     done = _run(*command, "--help")
     assert done.returncode == 0

@@ -144,7 +144,7 @@ WORKLOADS: Final = (
         unit="row",
         parameters=(
             Parameter("build_rows", "rows", 1, 1 << 28, "rows of the smaller table"),
-            Parameter("probe_rows", "rows", 1, 1 << 30, "rows of the larger table, one thread each"),
+            Parameter("probe_rows", "rows", 1, 1 << 36, "rows of the larger table, one thread each"),
         ),
         sizes={
             "small": {"build_rows": 40, "probe_rows": 64},
