@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hashwarden.errors import CheckError
 from hashwarden.kernels.workloads.native import operations, reference
 from hashwarden.kernels.workloads.native.define import NONCES, define
-from hashwarden.kernels.workloads.native.search import NULL, grid, most_digits
+from hashwarden.kernels.workloads.native.search import NULL, grid, odds
 from hashwarden.kernels.workloads.plan import Empty, NativeLaunch, Plan, Work, require_equal
 from hashwarden.kernels.workloads.workload import Settings
 
@@ -55,7 +55,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
     header = random.bytes(40) + bytes(32)
     matrix = random.integers(0, 16, (64, 64)).astype(np.uint8)
     states = random.integers(1, 2**63, nonces).astype(np.uint64)
-    top = 2**64 // most_digits(nonces) - 1
+    top = 2**64 // odds(nonces) - 1
     probe = min(_PROBE, nonces)
 
     def launch(count: int, array: str, found: str, digests: str | np.uint64) -> NativeLaunch:

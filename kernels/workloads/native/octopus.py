@@ -12,7 +12,7 @@ from hashwarden.kernels.workloads.native import operations
 from hashwarden.kernels.workloads.native.dag import CACHE_ITEMS, build_dag, fnv, items, light_cache
 from hashwarden.kernels.workloads.native.define import NONCES, define
 from hashwarden.kernels.workloads.native.reference import sip_absorb, sip_finish
-from hashwarden.kernels.workloads.native.search import NULL, Search
+from hashwarden.kernels.workloads.native.search import NULL, Search, last_head
 from hashwarden.kernels.workloads.plan import Empty, NativeLaunch, Plan, Work
 from hashwarden.kernels.workloads.workload import Parameter, Settings
 
@@ -62,16 +62,12 @@ def _hash(keys: U64, cache: U32, rows: int, nonces: U64) -> NDArray[np.uint8]:
     return _sip(last, nonces).view(np.uint8).reshape(-1, 4)
 
 
-def _head(digests: NDArray[np.uint8]) -> U64:
-    return np.ascontiguousarray(digests).view("<u4")[:, 0].astype(np.uint64) << np.uint64(32)
-
-
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan a search over ``nonces`` nonces a step in a table of ``rows`` rows of 256 bytes."""
     nonces, rows = settings["nonces"], settings["rows"]
     keys = np.random.default_rng(seed).integers(0, 2**64, 4, np.uint64)
     cache = light_cache(seed, settings["cache_items"])
-    search = Search(nonces, lambda span: _hash(keys, cache, rows, span), head=_head, first=seed << 32, all_below=128)
+    search = Search(nonces, lambda span: _hash(keys, cache, rows, span), head=last_head, first=seed << 32, all_below=128)
 
     def launch(first: np.uint64, count: int, results: str | np.uint64, hits: str) -> NativeLaunch:
         arguments = ("table", np.uint32(rows), first, np.uint32(int(search.limit) >> 32), results, hits)

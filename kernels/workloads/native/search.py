@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hashwarden.errors import CheckError
 from hashwarden.kernels.workloads.plan import require_equal
 
-__all__ = ["NULL", "NONE", "Search", "big_head", "grid", "header_of", "most_digits", "require_share"]
+__all__ = ["NULL", "NONE", "Search", "big_head", "grid", "header_of", "last_head", "odds", "require_share"]
 
 NULL: Final = np.uint64(0)
 """A null pointer, for results that are not wanted."""
@@ -44,7 +44,7 @@ def header_of(seed: int, size: int) -> bytes:
     return np.random.default_rng(seed).bytes(size)
 
 
-def most_digits(nonces: int) -> int:
+def odds(nonces: int) -> int:
     """Of how many hashes one is a hit."""
     return max(4, min(_RAREST, nonces // 8))
 
@@ -52,6 +52,11 @@ def most_digits(nonces: int) -> int:
 def big_head(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """First eight bytes as a big-endian number."""
     return np.ascontiguousarray(digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+
+
+def last_head(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Last four bytes as a little-endian number, in the upper half of 64 bits."""
+    return np.ascontiguousarray(digests[:, -4:]).view("<u4")[:, 0].astype(np.uint64) << np.uint64(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Search:
     @property
     def one_in(self) -> int:
         """Of how many hashes one is a hit."""
-        return most_digits(self.nonces)
+        return odds(self.nonces)
 
     @property
     def limit(self) -> np.uint64:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hashwarden.kernels.workloads.native import operations
 from hashwarden.kernels.workloads.native.define import NONCES, define
 from hashwarden.kernels.workloads.native.reference import SHA256_IV, sha256_compress
-from hashwarden.kernels.workloads.native.search import Search, grid, header_of
+from hashwarden.kernels.workloads.native.search import Search, grid, header_of, last_head
 from hashwarden.kernels.workloads.plan import Empty, NativeLaunch, Plan, Work
 from hashwarden.kernels.workloads.workload import Settings
 
@@ -25,11 +25,6 @@ _LISTED: Final = 32
 """Hits that the kernel keeps."""
 
 
-def _head(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """The last word as the kernel compares it, in the upper half of a 64-bit number."""
-    return np.ascontiguousarray(digests[:, 28:]).view("<u4")[:, 0].astype(np.uint64) << np.uint64(32)
-
-
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan a search over ``nonces`` headers a step."""
     header, nonces = header_of(seed, 80), settings["nonces"]
@@ -40,7 +35,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
             -1, 32
         )
 
-    search = Search(nonces, oracle, head=_head, all_below=1 << 17)
+    search = Search(nonces, oracle, head=last_head, all_below=1 << 17)
     limit = np.uint32(int(search.limit) >> 32)
     blocks, block = grid(nonces // _EACH)
 

@@ -1,0 +1,79 @@
+"""scrypt with r = 1 and p = 1 over an 80-byte header, as Litecoin has it (RFC 7914)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import scrypt
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashwarden.kernels.workloads.native import operations
+from hashwarden.kernels.workloads.native.define import NONCES, define
+from hashwarden.kernels.workloads.native.search import NULL, Search, grid, header_of, last_head
+from hashwarden.kernels.workloads.plan import Empty, NativeLaunch, Plan, Work
+from hashwarden.kernels.workloads.workload import Parameter, Settings
+
+__all__ = ["WORKLOADS", "build_plan"]
+
+_SOURCE: Final = "scrypt"
+
+
+def build_plan(settings: Settings, seed: int) -> Plan:
+    """Plan a search over ``nonces`` nonces a step, each with a pad of its own of ``128 << log_n`` bytes."""
+    header, nonces, log_n = header_of(seed, 80), settings["nonces"], settings["log_n"]
+    variant, cost = f"LOG_N={log_n}", 1 << log_n
+
+    def oracle(span: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        texts = [header[:76] + int(nonce % 2**32).to_bytes(4, "big") for nonce in span]
+        digests = (scrypt(text, salt=text, n=cost, r=1, p=1, dklen=32) for text in texts)
+        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+
+    search = Search(nonces, oracle, head=last_head)
+
+    def launches(first: np.uint64, count: int, digests: str | np.uint64, hits: str) -> tuple[NativeLaunch, ...]:
+        nonce, shape = np.uint32(int(first) % 2**32), grid(count, 64)
+        last = (nonce, "states", np.uint32(int(search.limit) >> 32), digests, hits)
+        return (
+            NativeLaunch(_SOURCE, "scrypt_begin", *shape, (nonce, "states"), variant),
+            NativeLaunch(_SOURCE, "scrypt_mix", *shape, ("states", "pad"), variant),
+            NativeLaunch(_SOURCE, "scrypt_end", *shape, last, variant),
+        )
+
+    def check(results: Mapping[str, NDArray[Any]]) -> None:
+        search.check_probe(results["digests"].astype(">u4"))
+        search.check_hits(results["hits"])
+
+    return Plan(
+        {
+            "states": Empty((nonces, 32), np.uint32),
+            "pad": Empty((nonces * cost, 32), np.uint32),
+            "digests": Empty((search.probe, 8), np.uint32),
+            "hits": Empty((1,), np.uint32),
+            "probe_hits": Empty((1,), np.uint32),
+        },
+        step=lambda number: launches(search.start(number), nonces, NULL, "hits"),
+        work=Work(
+            units=nonces,
+            dram_bytes=nonces * cost * 128 * 2,
+            int_ops=nonces * (2 * cost * 2 * operations.SALSA8 + 20 * operations.SHA256),
+        ),
+        check=check,
+        setup=launches(search.start(0), search.probe, "digests", "probe_hits"),
+        symbols={(_SOURCE, "c_header"): np.frombuffer(header, ">u4").astype(np.uint32)},
+    )
+
+
+WORKLOADS: Final = (
+    define(
+        "scrypt-native",
+        "scrypt",
+        "scrypt(1024, 1, 1) of a block header, a pad of 128 KiB a hash, in CUDA C (RFC 7914)",
+        build_plan,
+        bound="memory",
+        parameters=(NONCES, Parameter("log_n", "", 4, 14, "logarithm of the cost")),
+        small={"nonces": 64, "log_n": 5},
+        gpu={"nonces": 1 << 14, "log_n": 10},
+    ),
+)
