@@ -38,3 +38,23 @@ def evaluate_kernel(
         from hashwarden.training.kernel.evaluate import run
 
         run(data=data, output=output, seed=seed, told=partial(typer.echo, err=True))
+
+
+@evaluate_app.command("memory")
+def evaluate_memory(
+    data: Annotated[
+        Path, typer.Option(help="Table of memory patterns. Example: --data patterns.parquet", metavar="FILE")
+    ] = Path("data/memory_patterns/patterns.parquet"),
+    output: Annotated[
+        Path, typer.Option(help="Folder for the report. Example: --output /tmp/report", metavar="FOLDER")
+    ] = Path("docs/evaluation"),
+    seed: Annotated[int, typer.Option(help="Seed of everything random. Example: --seed 7", min=0)] = 0,
+) -> None:
+    """Evaluate what memory access patterns alone tell, each family judged by a forest that never saw it.
+
+    Needs the extra 'train'. Example: hashwarden evaluate memory --output /tmp/report
+    """
+    with needs_extra("train"):
+        from hashwarden.training.memory.study import run
+
+        run(data=data, output=output, seed=seed, told=partial(typer.echo, err=True))

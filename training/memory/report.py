@@ -1,0 +1,104 @@
+"""The page and the picture of the study of memory patterns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from hashwarden.training.memory.study import Study, Table
+
+__all__ = ["write_report"]
+
+COLOURS: Final = {
+    "mining": "#b3261e",
+    "hash-other": "#b8860b",
+    "hpc-other": "#4b6a88",
+    "training": "#2e7d4f",
+    "inference": "#6a5acd",
+}
+_TOP: Final = 14
+
+
+def write_report(output: Path, study: Study, table: Table) -> Path:
+    """Write memory.md and memory-families.png."""
+    _picture(output / "memory-families.png", study, table)
+    page = output / "memory.md"
+    page.write_text("\n".join(_lines(study)) + "\n")
+    return page
+
+
+def _lines(study: Study) -> list[str]:
+    missed = [r.family for r in study.by_family if r.label == "mining" and r.right < 0.5]
+    alarms = [r.family for r in study.by_family if r.label != "mining" and r.right < 0.5]
+    lines = [
+        "# Memory access patterns alone, on families never seen",
+        "",
+        f"Measured on: {study.measured_on}. {study.rows} runs of {study.families} families; each family is judged by a",
+        "random forest that saw none of its runs. Written by `hashwarden evaluate memory`.",
+        "",
+        f"- AUROC, mining against the rest: {study.auroc:.3f} over runs (each family weighs the same), "
+        f"{study.auroc_of_families:.3f} over families.",
+        f"- Balanced accuracy at one half: {study.balanced_accuracy:.2f} (a coin has 0.50).",
+        f"- Mining families whose mean chance lies above that of every other family: "
+        f"{study.found_at_no_false_family:.0%}.",
+        f"- Missed: {', '.join(missed) or 'none'}.",
+        f"- Taken for mining: {', '.join(alarms) or 'none'}.",
+        "",
+        "![Chance of mining of every run, by family](memory-families.png)",
+        "",
+        "What touches no memory cannot be told by how it touches memory: the pure hashes and the burner are read from",
+        "their instructions, not from this. The chance is that of the forest, not calibrated.",
+        "",
+        "| family | is | workloads | runs | chance of mining | judged right | mostly taken for |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    lines += [
+        f"| {r.family} | {r.label} | {r.workloads} | {r.rows} | {r.chance_of_mining:.2f} | {r.right:.0%} | "
+        f"{r.mostly_taken_for} |"
+        for r in study.by_family
+    ]
+    lines += ["", "What the forest of all families looks at most:", "", "| feature | share of the decisions |"]
+    lines += ["| --- | ---: |"]
+    return lines + [f"| `{name}` | {share:.3f} |" for name, share in study.importance[:_TOP]]
+
+
+def _picture(path: Path, study: Study, table: Table) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    order = [result.family for result in reversed(study.by_family)]
+    figure, axes = plt.subplots(figsize=(9, 0.24 * len(order) + 1.6), layout="constrained")
+    random = np.random.default_rng(0)
+    chance = np.array(study.chance)
+    for place, family in enumerate(order):
+        rows = table.family == family
+        label = str(table.label[rows][0])
+        height = place + random.uniform(-0.22, 0.22, int(rows.sum()))
+        axes.scatter(chance[rows], height, s=14, color=COLOURS[label], alpha=0.7, linewidths=0)
+    axes.axvline(0.5, color="#888888", linewidth=0.8, linestyle="--")
+    axes.set_yticks(range(len(order)), order, fontsize=8)
+    axes.set_ylim(-0.7, len(order) - 0.3)
+    axes.set_xlim(-0.02, 1.02)
+    axes.grid(axis="y", color="#eeeeee", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("chance of mining, by a forest that never saw the family")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    _legend(axes)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _legend(axes: Any) -> None:  # noqa: ANN401  matplotlib has no types here
+    from matplotlib.lines import Line2D
+
+    marks = [
+        Line2D([], [], marker="o", linestyle="", markersize=6, color=colour, label=label)
+        for label, colour in COLOURS.items()
+    ]
+    axes.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, 1.0 + 1.6 / 18), ncols=5, frameon=False)
