@@ -37,11 +37,12 @@ def _sip(keys: list[U64], word: U64) -> U32:
 
 
 def _points(terms: NDArray[np.int64], point: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Values of polynomials, shape (hashes, terms), each at a point of its own, by Horner's rule."""
-    value = np.zeros_like(point)
-    for coefficient in terms.T[::-1]:
-        value = (value * point + coefficient) % _MODULUS
-    return value
+    """Values of polynomials, shape (hashes, terms), each at a point of its own, from its powers."""
+    powers, step = np.ones((len(point), 1), np.int64), point.copy()
+    while powers.shape[1] < terms.shape[1]:
+        powers = np.concatenate([powers, powers * step[:, None] % _MODULUS], axis=1)
+        step = step * step % _MODULUS
+    return (terms * powers % _MODULUS).sum(axis=1) % _MODULUS
 
 
 def _hash(keys: U64, cache: U32, rows: int, nonces: U64) -> NDArray[np.uint8]:
