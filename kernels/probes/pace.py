@@ -29,6 +29,9 @@ _LAUNCH_US: Final = 2.0
 _SLOW_CLOCK: Final = 1_000.0
 """Cycles a microsecond that the first plan counts on; real clocks are faster."""
 
+_FASTER: Final = 8
+"""What is measured this much below the first plan is the step of the GPU's timer, not the cost."""
+
 
 @final
 class Budget:
@@ -94,9 +97,10 @@ class Budget:
         lost_us : float
             Part of it in which the GPU ran something else, as far as it was seen.
         """
-        for name, spent in spent_us.items():
-            if plan[name]:
-                self._costs[name].append(spent / (plan[name] + 1))
+        for probe in PROBES:
+            if plan[probe.name]:
+                measured = spent_us[probe.name] / (plan[probe.name] + 1)
+                self._costs[probe.name].append(max(measured, _first_cost(probe.links, probe.cycles) / _FASTER))
         self._forget_guesses()
         own = gpu_us - lost_us
         self._fixed.append(max(own - sum(spent_us.values()), 0.0))

@@ -35,8 +35,8 @@ class HostDevice:
     """A ProbeDevice that runs the CUDA C on the CPU, on a clock that the tests set.
 
     ``costs`` are the cycles of each instruction; ``taken`` lists stretches (start, length) of ns on the probes' own
-    clock, at which the GPU goes to others; ``steps`` says when the kernels of the last round began and ended, in ns from
-    its start. ``room`` is the memory that it has, in bytes.
+    clock, at which the GPU goes to others; ``steps`` says when the kernels of the last round began and ended, in ns
+    from its start. ``room`` is the memory that it has, in bytes.
     """
 
     def __init__(self, library: Path, facts: DeviceFacts = FACTS, room: int = 1 << 40) -> None:
