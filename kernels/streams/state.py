@@ -168,8 +168,10 @@ class StreamState:
         """Add samples that were lost: all channels are missing for so long."""
         if samples < 0:
             raise UsageError(f"{samples} lost samples", "a number of 0 or more", "Count them again.")
-        for start in range(0, samples, self.length):
-            self.push(np.full((min(self.length, samples - start), len(self.channels)), np.nan, np.float32))
+        rest = max(0, samples - self.length)  # a long gap costs no more than a whole window
+        self.push(np.full((samples - rest, len(self.channels)), np.nan, np.float32))
+        self.samples += rest
+        self.missing += rest * len(self.channels)
 
     def window(self) -> npt.NDArray[np.float32]:
         """Copy of what is held, oldest sample first, shape (held, channels)."""

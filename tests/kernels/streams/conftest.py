@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -42,3 +45,15 @@ def host_launch(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]
         getattr(library, f"launch_{kernel}")((ctypes.c_uint * 4)(blocks, 1, threads, 1), pointers)
 
     return launch
+
+
+@pytest.fixture(scope="session")
+def fakes() -> ModuleType:
+    """The module fakes.py."""
+    spec = importlib.util.spec_from_file_location("stream_fakes", Path(__file__).parent / "fakes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

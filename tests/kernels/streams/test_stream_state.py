@@ -115,7 +115,7 @@ def test_unknown_engine_channel_and_feature() -> None:
         StreamState(NAMES, 0.1, 1.0, engine="fortran")
     with pytest.raises(UsageError, match="one of sm, dram"):
         StreamState(NAMES, 0.1, 1.0, activity="l2")
-    with pytest.raises(UsageError, match="sm[.]median"):
+    with pytest.raises(UsageError, match=r"sm\.median"):
         _ = StreamState(NAMES, 0.1, 1.0).features()["sm.median"]
     with pytest.raises(UsageError, match="-1 lost"):
         StreamState(NAMES, 0.1, 1.0).skip(-1)
