@@ -26,6 +26,7 @@ NONE: Final = np.uint64(2**64 - 1)
 """What the lowest hit is before there is one."""
 
 _CHUNK: Final = 1024
+_REMEMBERED: Final = 4
 _RAREST: Final = 1024
 """One hash in so many hits at most: rare enough to cost nothing, often enough to be checked."""
 
@@ -59,6 +60,21 @@ def last_head(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(digests[:, -4:]).view("<u4")[:, 0].astype(np.uint64) << np.uint64(32)
 
 
+def _remembered(oracle: Oracle) -> Oracle:
+    """Keep the last few answers: a probe and the hits are often of the same nonces."""
+    kept: dict[bytes, NDArray[np.uint8]] = {}
+
+    def ask(nonces: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        key = nonces.tobytes()
+        if key not in kept:
+            if len(kept) >= _REMEMBERED:
+                kept.pop(next(iter(kept)))
+            kept[key] = oracle(nonces)
+        return kept[key]
+
+    return ask
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """A search and its oracle.
@@ -83,6 +99,9 @@ class Search:
     first: int = 0
     all_below: int = 4096
     head: Callable[[NDArray[np.uint8]], NDArray[np.uint64]] = big_head
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "oracle", _remembered(self.oracle))
 
     @property
     def one_in(self) -> int:

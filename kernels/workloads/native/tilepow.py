@@ -2,7 +2,7 @@
 
 Low-rank noise of a nonce is added to both operands; every 16 x 16 tile of the product is folded every 128 inner
 columns, and the folded words are hashed (after the public description of matrix proofs of useful work,
-Komargodski and Weinstein 2025).
+Komargodski, Schen and Weinstein 2025).
 """
 
 from __future__ import annotations
