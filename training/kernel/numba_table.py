@@ -1,0 +1,139 @@
+"""The kernel mixes of this project's Numba programs: the same algorithms, through another compiler's front end.
+
+``python -m hashwarden.training.kernel.numba_table`` writes data/kernel_mix/kernel_mix_numba.parquet again. Numba makes
+LLVM code, NVVM makes PTX of it, and nvJitLink machine code for four architectures; nothing is run on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow.parquet as pq
+import typer
+
+from hashwarden.errors import DataError
+from hashwarden.kernels.sass.cubin import read_cubin
+from hashwarden.kernels.sass.mix import analyse
+from hashwarden.kernels.sass.parquet import to_arrow
+from hashwarden.kernels.sass.table import MixTable
+from hashwarden.kernels.workloads.engines.offline import cubin_of, ptx_of
+from hashwarden.kernels.workloads.plan import Launch, Plan
+from hashwarden.kernels.workloads.registry import workloads
+from hashwarden.training.kernel.own_table import SMALL
+
+__all__ = ["FAMILIES", "SIDE", "bodies", "build", "table_of"]
+
+ARCHITECTURES: Final = ("sm_80", "sm_90", "sm_100", "sm_120")
+_ROOT: Final = "hashwarden.kernels.workloads."
+
+FAMILIES: Final[Mapping[str, str]] = {
+    "learning": "ml",
+    "mining.autolykos": "autolykos2",
+    "mining.blake_pow": "blake3",
+    "mining.cuckatoo": "cuckoo-cycle",
+    "mining.equihash": "equihash",
+    "mining.ethash": "ethash",
+    "mining.fishhash": "fishhash-karlsen",
+    "mining.heavyhash": "kheavyhash",
+    "mining.poseidon": "poseidon2-pow",
+    "mining.progpow": "progpow",
+    "mining.scratchpad": "cryptonight",
+    "mining.search": "sha256d",
+    "mining.sha256d": "sha256d",
+    "mining.sha3": "keccak",
+    "mining.tilepow": "pearl-matmul",
+    "others.aes": "crypto-benign",
+    "others.burner": "hpc",
+    "others.compression": "compression",
+    "others.dedup": "checksum-hash",
+    "others.fft": "hpc",
+    "others.fhe": "fhe",
+    "others.graph": "graph",
+    "others.hash_join": "hash-table",
+    "others.hash_table": "hash-table",
+    "others.mixing": "array",
+    "others.monte_carlo": "rng",
+    "others.nbody": "hpc",
+    "others.password": "password-cracking",
+    "others.radix_sort": "sort",
+    "others.scan": "array",
+    "others.smith_waterman": "genomics",
+    "others.stencil": "hpc",
+    "others.zk_msm": "zk",
+    "others.zk_ntt": "zk",
+}
+"""Family in the words of the kernel model, by the module that holds a body."""
+
+SIDE: Final = frozenset({"add_windows", "clear", "count_digits", "fill", "make_keys", "make_wanted", "place_points"})
+"""Bodies that fill, clear and count beside the work proper: what they look like says nothing of it."""
+
+DAG: Final = frozenset({"build_element", "build_items", "fill_cache"})
+
+
+def bodies() -> Iterator[tuple[str, Plan, Launch]]:
+    """The first launch of every body of every Numba program, with its place ``module.name``."""
+    seen = set()
+    for workload in workloads():
+        if workload.build is None:
+            continue
+        plan = workload.build(workload.settings("small"), 0)
+        for launch in (*plan.setup, *plan.step(0)):
+            function = getattr(launch.body, "py_func", launch.body)
+            place = f"{function.__module__.removeprefix(_ROOT)}.{function.__name__}"
+            if place not in seen:
+                seen.add(place)
+                yield place, plan, launch
+
+
+def _family(module: str) -> str:
+    for name in (module, module.partition(".")[0]):
+        if name in FAMILIES:
+            return FAMILIES[name]
+    raise DataError(f"the module {module!r}", "a family for it", "Name one in FAMILIES of numba_table.py.")
+
+
+def _role(module: str, name: str) -> str:
+    if not module.startswith("mining."):
+        return "helper" if name in SIDE else "kernel"
+    return "dag" if name in DAG else "helper" if name in SIDE else "hash"
+
+
+def table_of(place: str, ptx: str) -> MixTable:
+    """Assemble one body for all architectures and measure it, labelled."""
+    module, _, name = place.rpartition(".")
+    cubins = [read_cubin(cubin_of(ptx, arch), f"{place}.{arch}.cubin") for arch in ARCHITECTURES]
+    table = analyse(cubins)
+    family = _family(module)
+    labels = {"source": f"hashwarden-numba/{module}", "origin": "workload", "family": family, "kernel": name}
+    table.text.update({key: np.full(len(table), value, object) for key, value in labels.items()})
+    table.text["version"] = np.array([f"sm_{arch} numba" for arch in table.scalars["arch"]], object)
+    role = np.full(len(table), _role(module, name), object)
+    table.text["role"] = np.where(table.scalars["n_instr"] < SMALL, "small", role).astype(object)
+    mining = np.full(len(table), module.startswith("mining."))
+    return MixTable(table.scalars, table.rotate, table.funnel, table.nested, table.text, mining)
+
+
+def build(output: Path) -> int:
+    """Compile and measure all bodies, and write one table.
+
+    Returns
+    -------
+    int
+        How many rows it has.
+    """
+    parts = [table_of(place, ptx_of(launch, plan)) for place, plan, launch in bodies()]
+    table = to_arrow(MixTable.concat(parts))
+    pq.write_table(table, output, compression="zstd")
+    return len(table)
+
+
+def main(output: Path = Path("data/kernel_mix/kernel_mix_numba.parquet")) -> None:
+    """Write the table of Numba kernels again."""
+    typer.echo(f"{build(output)} rows")
+
+
+if __name__ == "__main__":
+    typer.run(main)
