@@ -121,6 +121,41 @@ def _sums(x: Any, width: int, sums: Any, counts: Any) -> None:
 
 
 @_compile
+def _products(x: Any, means: Any, pairs: Any, whole: Any) -> float:
+    """Sums for the correlation of each pair of channels, about the means of all samples.
+
+    pairs[a, b] of samples in both channels: number, sums of a and of b, of a a, b b and a b. Rows without a
+    gap, which most are, need the products alone; their sums, whole[a], are the same for all pairs. Returns
+    how many there are.
+    """
+    channels = x.shape[1]
+    row, rows = np.empty(channels), 0
+    for t in range(x.shape[0]):
+        missing = False
+        for c in range(channels):
+            row[c] = np.float64(x[t, c]) - means[c]
+            missing |= not np.isfinite(row[c])
+        if not missing:
+            rows += 1
+            for a in range(channels):
+                whole[a] += row[a]
+                for b in range(a, channels):
+                    pairs[5, a, b] += row[a] * row[b]
+            continue
+        for a in range(channels):
+            for b in range(a, channels):
+                if np.isfinite(row[a]) and np.isfinite(row[b]):
+                    pairs[0, a, b] += 1
+                    pairs[1, a, b] += row[a]
+                    pairs[2, a, b] += row[b]
+                    pairs[3, a, b] += row[a] * row[a]
+                    pairs[4, a, b] += row[b] * row[b]
+                    pairs[5, a, b] += row[a] * row[b]
+                    pairs[6, a, b] += row[a] * row[b]
+    return rows
+
+
+@_compile
 def _taper(x: Any, c: int, window: Any, out: Any, energy: Any) -> None:
     """Segments of one channel without their means, times the window."""
     length = len(window)
@@ -173,15 +208,39 @@ def reduce(window: npt.NDArray[np.floating[Any]], plan: Plan) -> Reduced:
         bins=bins,
         bursts=bursts,
         psd=_psd(window, plan),
-        correlation=spectra.correlations(np, window),
+        correlation=_correlation(window, levels),
         auto=auto,
         lagged=lagged,
     )
 
 
+def _correlation(window: npt.NDArray[Any], levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    channels = window.shape[1]
+    pairs, whole = np.zeros((7, channels, channels)), np.zeros(channels)
+    rows = _products(window, levels[:, 1], pairs, whole)
+    squares = np.diag(pairs[5] - pairs[6])  # of the rows without a gap
+    n = np.maximum(pairs[0] + rows, 1)
+    a, b = (pairs[1] + whole[:, None]) / n, (pairs[2] + whole) / n
+    var_a = np.maximum((pairs[3] + squares[:, None]) / n - a * a, 0.0)
+    var_b = np.maximum((pairs[4] + squares) / n - b * b, 0.0)
+    tiny = sizes.CONSTANT * levels[:, 4]
+    known = (pairs[0] + rows >= 3) & (np.sqrt(var_a) > tiny[:, None]) & (np.sqrt(var_b) > tiny)
+    matrix = np.where(known, (pairs[5] / n - a * b) / np.sqrt(np.where(known, var_a * var_b, 1.0)), np.nan)
+    return matrix[np.triu_indices(channels, 1)]
+
+
 def _quantiles(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    present = x[np.isfinite(x)].astype(np.float64)
-    return np.quantile(present, sizes.QUANTILES) if len(present) else np.full(len(sizes.QUANTILES), np.nan)
+    """As `numpy.quantile`, by one partition, of what was given rather than of doubles."""
+    present = x[np.isfinite(x)]
+    if not len(present):
+        return np.full(len(sizes.QUANTILES), np.nan)
+    at = np.array(sizes.QUANTILES) * (len(present) - 1)
+    low = np.floor(at).astype(np.int64)
+    high = np.minimum(low + 1, len(present) - 1)
+    present.partition(np.unique([low, high]))
+    below, above = present[low].astype(np.float64), present[high].astype(np.float64)
+    quantiles: npt.NDArray[np.float64] = below + (above - below) * (at - low)
+    return quantiles
 
 
 def _bins(window: npt.NDArray[Any], plan: Plan) -> npt.NDArray[np.float64]:

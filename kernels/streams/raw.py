@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -120,7 +121,7 @@ def reduce_on(xp: Any, launch: Launch, window: Any, plan: Plan) -> Reduced:
         "bins": bins,
         "bursts": _bursts(xp, launch, window, peaks, plan),
         "psd": _psd(xp, launch, window, plan),
-        "correlation": spectra.correlations(xp, window),
+        "correlation": _correlations(xp, window),
         "auto": auto,
         "lagged": lagged,
     }
@@ -163,6 +164,26 @@ def _shares(xp: Any, window: Any, peaks: Any, count: Any) -> Any:
     near_zero = (window <= sizes.NEAR_ZERO * peaks).sum(axis=0) / safe
     near_peak = (window >= sizes.NEAR_PEAK * peaks).sum(axis=0) / safe
     return xp.stack([near_zero, xp.where(peaks > 0, near_peak, np.nan)], axis=1)
+
+
+def _correlations(xp: Any, window: Any) -> Any:
+    """Pearson's correlation of every pair of channels over the samples present in both."""
+    present = xp.isfinite(window)
+    mask = present.astype(np.float64)
+    total = mask.sum(axis=0)
+    # About the mean, so that the differences of large sums below lose nothing.
+    mean = xp.where(present, window, 0.0).astype(np.float64).sum(axis=0) / xp.maximum(total, 1)
+    z = xp.where(present, window - mean, 0.0)
+    n, sums, squares = mask.T @ mask, z.T @ mask, (z * z).T @ mask
+    safe = xp.maximum(n, 1)
+    variance = xp.maximum(squares - sums**2 / safe, 0.0) / safe
+    largest = xp.abs(xp.where(present, window, 0.0)).max(axis=0)
+    constant = xp.sqrt(variance) <= sizes.CONSTANT * xp.maximum(largest[:, None], 0.0)
+    known = (n >= 3) & ~constant & ~constant.T
+    covariance = (z.T @ z - sums * sums.T / safe) / safe
+    matrix = xp.where(known, covariance / xp.sqrt(xp.where(known, variance * variance.T, 1.0)), np.nan)
+    pairs = list(combinations(range(window.shape[1]), 2))
+    return matrix[[a for a, _ in pairs], [b for _, b in pairs]] if pairs else xp.empty(0)
 
 
 def _run_sums(xp: Any, launch: Launch, window: Any, width: int, plan: Plan) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hashwarden.kernels.streams.reduced import CONSTANT, Plan
 
-__all__ = ["correlations", "lag_correlations", "power"]
+__all__ = ["lag_correlations", "power"]
 
 _TIE = 9
 """Decimals to which two correlations count as equal: then the smaller lag is taken."""
@@ -42,39 +42,6 @@ def power(xp: Any, tapered: Any, energy: Any, interval_s: float) -> Any:
     mean = ((spectrum.real**2 + spectrum.imag**2) * scale[:, None]).sum(axis=0)
     mean[1:-1] *= 2
     return mean / xp.where(used.any(), used.sum(), np.nan)
-
-
-def correlations(xp: Any, window: Any) -> Any:
-    """Pearson's correlation of every pair of channels over the samples present in both.
-
-    Parameters
-    ----------
-    xp : module
-        numpy or cupy.
-    window : array of shape (samples, channels)
-        NaN is missing.
-
-    Returns
-    -------
-    array of shape (pairs,)
-        In the order of `itertools.combinations`.
-    """
-    present = xp.isfinite(window)
-    mask = present.astype(np.float64)
-    total = mask.sum(axis=0)
-    # About the mean, so that the differences of large sums below lose nothing.
-    mean = xp.where(present, window, 0.0).astype(np.float64).sum(axis=0) / xp.maximum(total, 1)
-    z = xp.where(present, window - mean, 0.0)
-    n, sums, squares = mask.T @ mask, z.T @ mask, (z * z).T @ mask
-    safe = xp.maximum(n, 1)
-    variance = xp.maximum(squares - sums**2 / safe, 0.0) / safe
-    largest = xp.abs(xp.where(present, window, 0.0)).max(axis=0)
-    constant = xp.sqrt(variance) <= CONSTANT * xp.maximum(largest[:, None], 0.0)
-    known = (n >= 3) & ~constant & ~constant.T
-    covariance = (z.T @ z - sums * sums.T / safe) / safe
-    matrix = xp.where(known, covariance / xp.sqrt(xp.where(known, variance * variance.T, 1.0)), np.nan)
-    pairs = list(combinations(range(window.shape[1]), 2))
-    return matrix[[a for a, _ in pairs], [b for _, b in pairs]] if pairs else xp.empty(0)
 
 
 def lag_correlations(xp: Any, bins: Any, plan: Plan) -> tuple[Any, Any]:
