@@ -78,7 +78,9 @@ def _requests() -> Iterator[Feature]:
         text = f"Mean sectors of 32 bytes that a {kind} request touches, more than 32 counted as 32."
         yield Feature(f"sectors_{kind}", "sectors", 1, 32, text, _PROFILER, no)
     for low, high in ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 32)):
-        text = f"Requests that touch {low} to {high} sectors." if low < 17 else "Requests that touch 17 or more sectors."
+        text = (
+            f"Requests that touch {low} to {high} sectors." if low < 17 else "Requests that touch 17 or more sectors."
+        )
         yield _share(f"sectors_{low}_{high}", text, _PROFILER, no)
     text = "Bytes that lanes asked for, to bytes of the touched sectors, as log2; above 0 where lanes share bytes."
     yield Feature("efficiency_log2", "log2 ratio", -5, 5, text, _GUIDE, no)
@@ -120,7 +122,9 @@ def _reuse(unit: str, size: int) -> Iterator[Feature]:
 def _footprint() -> Iterator[Feature]:
     no, own, note = (_WARPS, _ACCESSES), "own", "count times every_access"
     yield Feature("footprint_lines", "log2 lines", 0, 62, "Different lines of 128 bytes.", "Denning 1968", no, note)
-    yield Feature("footprint_sectors", "log2 sectors", 0, 62, "Different sectors of 32 bytes.", "Denning 1968", no, note)
+    yield Feature(
+        "footprint_sectors", "log2 sectors", 0, 62, "Different sectors of 32 bytes.", "Denning 1968", no, note
+    )
     pages = (*no, _LINES)
     yield Feature("footprint_pages", "log2 pages", 0, 62, "Different pages of 2 MiB.", "Denning 1968", pages)
     yield _share("sectors_of_line", "Sectors touched, of all in touched lines.", own, no)
@@ -143,7 +147,9 @@ def _entropies() -> Iterator[Feature]:
         yield Feature(f"{name}_entropy", "bits", 0, 62, f"{text}.", "Shannon 1948", (_LINES,), biased)
         text = f"{text}, to the log2 of the touched pages; 1 if there is one."
         yield Feature(f"{name}_evenness", "share", 0, 1, text, "Pielou 1966", (_LINES,), biased)
-    text = "Entropy of the step from one access of a thread to its next at a site, given launch and site, to the largest "
+    text = (
+        "Entropy of the step from one access of a thread to its next at a site, given launch and site, to the largest "
+    )
     text += "that so many steps can have: 0 if all are equal, 1 if all differ."
     yield _share("difference_entropy", text, "Shannon 1948", (_ACCESSES, _LINES))
     note = "by_line: of the kept lines"
@@ -162,8 +168,8 @@ def _kinds() -> Iterator[Feature]:
     source = "own; pointer-chasing depth of loads"
     yield _share("dependent_share", "Accesses whose address came from a load.", source)
     yield Feature("depth_mean", "log2(1 + loads)", 0, 16, "Mean chain of loads that an address waits for.", source)
-    for name, text in (("median", "Median"), ("p90", "90th percentile"), ("p99", "99th percentile")):
-        text += " of the chain of loads that an address waits for."
+    for name, which in (("median", "Median"), ("p90", "90th percentile"), ("p99", "99th percentile")):
+        text = f"{which} of the chain of loads that an address waits for."
         yield Feature(f"depth_{name}", "log2(1 + loads)", 0, 16, text, source)
     text = "Longest chain of loads that an address waits for."
     yield Feature("depth_longest", "log2(1 + loads)", 0, 16, text, source, (), "low: the longest may be left out")
@@ -186,7 +192,9 @@ def _phases() -> Iterator[Feature]:
     yield Feature("depth_deviation", "log2(1 + loads)", 0, 16, text, source)
     text = "Mean over neighbouring parts of the share of lines that only one of the two touches."
     yield _share("working_set_distance", text, "Dhodapkar and Smith, ISCA 2002", no)
-    text = "Borders between parts where the share of loads changes by more than 0.1, sectors per request or lines by more "
+    text = (
+        "Borders between parts where the share of loads changes by more than 0.1, sectors per request or lines by more "
+    )
     text += "than half their log2, or log2(1 + mean depth) by more than 1; of what is known."
     yield Feature("phase_changes", "share", 0, 1, text, source, (), "judged by what stays known")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hashwarden.kernels.memory.patterns_lines import (
     bins,
+    chain,
     classify,
     fill_buckets,
-    link,
     mark,
     pick,
     place,
@@ -29,6 +29,7 @@ from hashwarden.kernels.memory.patterns_threads import threads
 __all__ = [
     "add_offsets",
     "bins",
+    "chain",
     "classify",
     "columns",
     "count_digits",
@@ -36,7 +37,6 @@ __all__ = [
     "emit",
     "fill_buckets",
     "gather",
-    "link",
     "mark",
     "merge",
     "move",

@@ -79,10 +79,10 @@ def _jit(function: Any) -> Any:
 
 @_jit
 def _ascending(keys: Any) -> Any:
-    for i in range(1, len(keys)):
-        if keys[i] < keys[i - 1]:
-            return False
-    return True
+    i = 1
+    while i < len(keys) and keys[i] >= keys[i - 1]:
+        i += 1
+    return i >= len(keys)
 
 
 @_jit

@@ -15,7 +15,7 @@ from hashwarden.kernels.device import SIMULATED, grid_kernels
 from hashwarden.kernels.memory import patterns_bodies
 from hashwarden.kernels.memory.log import AddressLog
 from hashwarden.kernels.memory.patterns_counts import Counts
-from hashwarden.kernels.memory.patterns_passes import measure
+from hashwarden.kernels.memory.patterns_passes import measure, merged_distances
 from hashwarden.kernels.memory.patterns_sort import DIGITS
 from hashwarden.kernels.memory.recorder import begin
 
@@ -95,17 +95,7 @@ class CudaMachine:
         return self.order(keys, n, bits)[1]
 
     def distances(self, previous: Any, n: int) -> Any:
-        chunk = self.chunk(n)
-        threads, size = -(-n // chunk), (np.int64(n), np.int64(chunk))
-        values, owners, over = self.empty(n), self.empty(n), self.empty(n)
-        new_values, new_owners, width = self.empty(n), self.empty(n), 1
-        self.run("start_merge", threads, previous, *size, values, owners, over)
-        while width < n:
-            self.run("merge", threads, values, owners, *size, np.int64(width), new_values, new_owners, over)
-            values, new_values = new_values, values
-            owners, new_owners, width = new_owners, owners, 2 * width
-        self.run("distance_of", threads, previous, over, *size, values)
-        return values
+        return merged_distances(self, previous, n)
 
     def _sum_before(self, counts: Any, n: int) -> None:
         """Replace counts by the sums of all before them."""

@@ -13,7 +13,7 @@ import numpy as np
 from hashwarden.errors import MissingExtraError, NoDeviceError
 from hashwarden.kernels.memory.log import AddressLog
 from hashwarden.kernels.memory.patterns_counts import Counts
-from hashwarden.kernels.memory.patterns_passes import measure
+from hashwarden.kernels.memory.patterns_passes import measure, merged_distances
 
 try:
     import cupy
@@ -23,7 +23,7 @@ except ImportError as error:
 __all__ = ["KERNELS", "CupyMachine", "count", "source"]
 
 KERNELS: Final = (
-    "pack", "sort_keys", "gather", "columns", "requests", "emit", "threads", "link", "mark", "classify", "runs",
+    "pack", "sort_keys", "gather", "columns", "requests", "emit", "threads", "chain", "mark", "classify", "runs",
     "turnover", "fill_buckets", "pick", "place", "relink", "bins", "start_merge", "merge", "distance_of",
 )  # fmt: skip
 """Kernels of patterns.cu; those of Numba that sort by digits are not among them."""
@@ -33,8 +33,9 @@ _MOST_BLOCKS: Final = 1 << 16
 
 
 def source() -> str:
-    """The text of patterns.cu."""
-    return files("hashwarden.kernels.memory").joinpath("patterns.cu").read_text(encoding="utf-8")
+    """The text of patterns.cu and patterns_lines.cu, one behind the other."""
+    folder = files("hashwarden.kernels.memory")
+    return "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("patterns.cu", "patterns_lines.cu"))
 
 
 def count(log: AddressLog, most_lines: int) -> Counts:
@@ -92,17 +93,7 @@ class CupyMachine:
         return cupy.sort(keys[:n])
 
     def distances(self, previous: Any, n: int) -> Any:
-        chunk = self.chunk(n)
-        threads, size = -(-n // chunk), (np.int64(n), np.int64(chunk))
-        values, owners, over = self.empty(n), self.empty(n), self.empty(n)
-        new_values, new_owners, width = self.empty(n), self.empty(n), 1
-        self.run("start_merge", threads, previous, *size, values, owners, over)
-        while width < n:
-            self.run("merge", threads, values, owners, *size, np.int64(width), new_values, new_owners, over)
-            values, new_values = new_values, values
-            owners, new_owners, width = new_owners, owners, 2 * width
-        self.run("distance_of", threads, previous, over, *size, values)
-        return values
+        return merged_distances(self, previous, n)
 
 
 @cache

@@ -15,7 +15,6 @@ import numpy as np
 
 from hashwarden.kernels.device import atomic_add, atomic_or, device, local_array
 from hashwarden.kernels.memory.patterns_cells import (
-    BUCKETS,
     COLD,
     DISTANCE_BINS,
     DISTANCE_CELLS,
@@ -24,11 +23,11 @@ from hashwarden.kernels.memory.patterns_cells import (
 )
 from hashwarden.kernels.memory.patterns_tools import bit_length, bucket_of, clear, flush, lower_bound, run_end
 
-__all__ = ["bins", "classify", "fill_buckets", "link", "mark", "pick", "place", "relink", "runs", "turnover"]
+__all__ = ["bins", "chain", "classify", "fill_buckets", "mark", "pick", "place", "relink", "runs", "turnover"]
 
 
 @device
-def link(thread: Any, log: Any, order: Any, keys: Any, n: Any, chunk: Any, previous: Any) -> None:
+def chain(thread: Any, log: Any, order: Any, keys: Any, n: Any, chunk: Any, previous: Any) -> None:
     """Write for each time when the same key came before, or -1; ``keys`` are sorted."""
     for i in range(thread * chunk, min((thread + 1) * chunk, n)):
         same = i > 0 and keys[i] == keys[i - 1]
@@ -151,15 +150,13 @@ def relink(thread: Any, log: Any, picked: Any, previous: Any, places: Any, n: An
 
 
 @device
-def bins(
-    thread: Any, log: Any, distances: Any, n: Any, chunk: Any, factor: Any, threshold: Any, cells: Any
-) -> None:
-    """Count reuse distances in log2 bins, each multiplied by ``factor * BUCKETS / threshold``."""
+def bins(thread: Any, log: Any, distances: Any, n: Any, chunk: Any, all_lines: Any, sampled: Any, cells: Any) -> None:
+    """Count reuse distances in log2 bins, each multiplied by ``all_lines / sampled``."""
     mine = local_array(DISTANCE_CELLS, np.int64)
     clear(mine, DISTANCE_CELLS)
     for i in range(thread * chunk, min((thread + 1) * chunk, n)):
         if distances[i] < 0:
             mine[COLD] += 1
         else:
-            mine[min(bit_length(distances[i] * factor * BUCKETS // threshold), DISTANCE_BINS - 1)] += 1
+            mine[min(bit_length(distances[i] * all_lines // sampled), DISTANCE_BINS - 1)] += 1
     flush(mine, cells, DISTANCE_CELLS)

@@ -18,7 +18,11 @@ from hashwarden.kernels.memory.log import AddressLog
 from hashwarden.kernels.memory.patterns_counts import Counts, IntArray, Reuse, Runs, Steps
 from hashwarden.kernels.memory.patterns_rules import base_of, require_single, scale_of, threshold_of
 
-__all__ = ["Machine", "measure"]
+__all__ = ["Machine", "measure", "merged_distances"]
+
+
+_Counted = tuple[Any, int]
+"""An array, and how many of its entries are meant."""
 
 
 class Machine(Protocol):
@@ -101,7 +105,7 @@ def measure(log: AddressLog, machine: Machine, most_lines: int) -> Counts:
     sectors, lines, when = _streams(machine, rows, n, by_line, machine.download(counts))
     last = int((log.address + log.width).max()) - base_of(log)
     scale = scale_of(log.sampling)
-    line_stream, sector_stream = _sorted(machine, *lines, last >> 7), _sorted(machine, *sectors, last >> 5)
+    line_stream, sector_stream = _sorted(machine, lines, last >> 7), _sorted(machine, sectors, last >> 5)
     classes = _line_counts(machine, line_stream, when, n, windows)
     column = machine.download(column_cells)
     return Counts(
@@ -159,7 +163,9 @@ def _rows(log: AddressLog, machine: Machine) -> tuple[Any, Any]:
     return rows, sort(rows, wide["thread"], -1, 0, wide["launch"] + wide["thread"])
 
 
-def _streams(machine: Machine, rows: Any, n: int, by_line: np.int64, counts: IntArray) -> tuple[Any, Any, Any]:
+def _streams(
+    machine: Machine, rows: Any, n: int, by_line: np.int64, counts: IntArray
+) -> tuple[_Counted, _Counted, Any]:
     """References to sectors and to lines with their number, and what stands beside the latter."""
     chunk, pairs = machine.chunk(n), counts.reshape(-1, 2)
     offsets = machine.upload(np.ascontiguousarray(np.cumsum(pairs, 0) - pairs).reshape(-1))
@@ -170,10 +176,11 @@ def _streams(machine: Machine, rows: Any, n: int, by_line: np.int64, counts: Int
     return (sectors, sector_n), (lines, line_n), when
 
 
-def _sorted(machine: Machine, keys: Any, n: int, most: int) -> _Stream:
+def _sorted(machine: Machine, counted: _Counted, most: int) -> _Stream:
+    keys, n = counted
     order, ordered = machine.order(keys, n, max(most.bit_length(), 1))
     previous, chunk = machine.empty(n), machine.chunk(n)
-    machine.run("link", -(-n // chunk), order, ordered, np.int64(n), np.int64(chunk), previous)
+    machine.run("chain", -(-n // chunk), order, ordered, np.int64(n), np.int64(chunk), previous)
     return _Stream(n, keys, order, ordered, previous)
 
 
@@ -220,18 +227,18 @@ def _reuse(machine: Machine, stream: _Stream, scale: int, most: int) -> Reuse:
     chunk, n = machine.chunk(stream.n), np.int64(stream.n)
     threads, buckets = -(-stream.n // chunk), machine.zeros(cells.BUCKETS)
     machine.run("fill_buckets", threads, stream.ordered, n, np.int64(chunk), buckets)
-    threshold = threshold_of(machine.download(buckets), most)
+    distinct = machine.download(buckets)
+    (threshold, sampled), lines = threshold_of(distinct, most), int(distinct.sum())
     linked, picked_n = stream.previous, stream.n
     if threshold < cells.BUCKETS:
         linked, picked_n = _picked(machine, stream, threshold)
     found = machine.zeros(cells.DISTANCE_CELLS)
     if picked_n:
-        chunk, factor = machine.chunk(picked_n), np.int64(scale)
+        chunk, share = machine.chunk(picked_n), (np.int64(scale * lines), np.int64(sampled))
         distances, size = machine.distances(linked, picked_n), (np.int64(picked_n), np.int64(chunk))
-        machine.run("bins", -(-picked_n // chunk), distances, *size, factor, np.int64(threshold), found)
+        machine.run("bins", -(-picked_n // chunk), distances, *size, *share, found)
     counted = machine.download(found)
-    rate = threshold / cells.BUCKETS
-    return Reuse(counted[: cells.DISTANCE_BINS], int(counted[cells.COLD]), stream.n, rate)
+    return Reuse(counted[: cells.DISTANCE_BINS], int(counted[cells.COLD]), stream.n, sampled / lines)
 
 
 def _picked(machine: Machine, stream: _Stream, threshold: int) -> tuple[Any, int]:
@@ -249,3 +256,18 @@ def _picked(machine: Machine, stream: _Stream, threshold: int) -> tuple[Any, int
         size = (np.int64(total), np.int64(chunk))
         machine.run("relink", -(-total // chunk), picked, stream.previous, places, *size, linked)
     return linked, total
+
+
+def merged_distances(machine: Machine, previous: Any, n: int) -> Any:
+    """`Machine.distances` where many threads run at once: by a merge sort, whose passes are bodies too."""
+    chunk, width = machine.chunk(n), 1
+    threads, size = -(-n // chunk), (np.int64(n), np.int64(chunk))
+    values, owners, over = machine.empty(n), machine.empty(n), machine.empty(n)
+    new_values, new_owners = machine.empty(n), machine.empty(n)
+    machine.run("start_merge", threads, previous, *size, values, owners, over)
+    while width < n:
+        machine.run("merge", threads, values, owners, *size, np.int64(width), new_values, new_owners, over)
+        values, new_values = new_values, values
+        owners, new_owners, width = new_owners, owners, 2 * width
+    machine.run("distance_of", threads, previous, over, *size, values)
+    return values

@@ -210,5 +210,3 @@ def _turnover(window: IntArray, previous: IntArray) -> IntArray:
     for column, condition in enumerate(conditions):
         np.add.at(found[:, column], window, condition)
     return found
-
-

@@ -116,9 +116,7 @@ def _add_window(windows: Any, window: Any, first: Any, one: Any, two: Any, three
 def _same_turn(rows: Any, i: Any, k: Any) -> Any:
     who, other = rows[i, 1], rows[k, 1]
     return (
-        who >> 37 == other >> 37
-        and (who & 0xFFFFFFFF) == (other & 0xFFFFFFFF)
-        and rows[i, 2] >> 48 == rows[k, 2] >> 48
+        who >> 37 == other >> 37 and (who & 0xFFFFFFFF) == (other & 0xFFFFFFFF) and rows[i, 2] >> 48 == rows[k, 2] >> 48
     )
 
 
@@ -207,7 +205,7 @@ def requests(
     starts, ends = local_array(32, np.int64), local_array(32, np.int64)
     clear(mine, REQUEST_CELLS)
     last = min((thread + 1) * chunk, n)
-    i = _first_turn(rows, thread * chunk, last)
+    i: Any = _first_turn(rows, thread * chunk, last)
     window, seen, touched = np.int64(-1), np.int64(0), np.int64(0)
     all_sectors, all_lines = np.int64(0), np.int64(0)
     while i < last:
@@ -255,7 +253,7 @@ def emit(
     """Write the references of the requests, in order: sectors; lines, with first row << 2 | kind in ``when``."""
     starts, ends = local_array(32, np.int64), local_array(32, np.int64)
     last = min((thread + 1) * chunk, n)
-    i = _first_turn(rows, thread * chunk, last)
+    i: Any = _first_turn(rows, thread * chunk, last)
     sector_at, line_at = offsets[2 * thread], offsets[2 * thread + 1]
     while i < last:
         end, done = _turn_end(rows, i, n), np.int64(0)

@@ -65,9 +65,11 @@ def scale_of(sampling: Sampling) -> int:
     return sampling.every_access if sampling.by_line else 1
 
 
-def threshold_of(buckets: IntArray, most: int) -> int:
-    """How many buckets hold at most ``most`` lines; at least one."""
-    return max(int(np.searchsorted(np.cumsum(buckets), most, side="right")), 1)
+def threshold_of(buckets: IntArray, most: int) -> tuple[int, int]:
+    """How many buckets, from the first on, hold at most ``most`` lines, but at least one; and how many they hold."""
+    held = np.cumsum(buckets)
+    threshold = max(int(np.searchsorted(held, most, side="right")), int(np.searchsorted(held, 1)) + 1)
+    return threshold, int(held[threshold - 1])
 
 
 _REMEDY: Final = "Take the log from a Recorder, and put two runs into two logs."

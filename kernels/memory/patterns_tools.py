@@ -96,7 +96,9 @@ def bucket_of(key: Any) -> Any:
 
     Not the hash that the recorder chooses lines by: what that one kept must be spread anew.
     """
-    value = np.uint32(np.uint32(np.int64(key) & 0xFFFFFFFF) ^ np.uint32(np.uint32(np.int64(key) >> 32) * np.uint32(40503)))
+    value = np.uint32(
+        np.uint32(np.int64(key) & 0xFFFFFFFF) ^ np.uint32(np.uint32(np.int64(key) >> 32) * np.uint32(40503))
+    )
     value = np.uint32(np.uint32(value ^ np.uint32(value >> np.uint32(16))) * np.uint32(0x7FEB352D))
     value = np.uint32(np.uint32(value ^ np.uint32(value >> np.uint32(15))) * np.uint32(0x846CA68B))
     value = np.uint32(value ^ np.uint32(value >> np.uint32(16)))
@@ -109,7 +111,9 @@ def difference_key(launch: Any, site: Any, step: Any) -> Any:
 
     Two that differ share a key with a chance of 2**-48; n of them meet with n**2 / 2**49.
     """
-    value = np.uint64(np.int64(step)) + np.uint64((np.int64(launch) << 16) | np.int64(site)) * np.uint64(0x9E3779B97F4A7C15)
+    value = np.uint64(np.int64(step)) + np.uint64((np.int64(launch) << 16) | np.int64(site)) * np.uint64(
+        0x9E3779B97F4A7C15
+    )
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     value = value ^ (value >> np.uint64(31))

@@ -9,7 +9,9 @@ a share R of all, and divides the distances among them by R. Its fixed-size form
 come in, so that at most so many are kept. Here the whole stream is at hand, and the threshold that would
 remain at the end is used from the start. Its authors report for 8,192 lines an error of the miss ratio of
 less than 0.01 on average over their traces; the error falls with the root of the number of lines.
-As they do, the references that the sample has too few or too many are taken for ones of distance 0.
+R is the share of lines that the sample really has, which is known here and not only expected. As its authors
+do, references that the sample has too few or too many, against R, are taken for ones of distance 0: that is
+what one very often used line makes, in the sample or out of it.
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ def stack_distances(previous: IntArray) -> IntArray:
         size = np.minimum(n - (block << level + 1), 1 << level)
         repeats[order] += np.where(right == 1, size - under, 0)
         order = order[np.lexsort((right, block))]
-    return np.where(previous >= 0, times - previous - 1 - repeats, -1)
+    distances: IntArray = np.where(previous >= 0, times - previous - 1 - repeats, -1)
+    return distances
 
 
 def buckets_of(keys: IntArray) -> IntArray:
@@ -98,15 +101,15 @@ def reuse(keys: IntArray, previous: IntArray, scale: int, most: int) -> Reuse:
     """
     buckets = buckets_of(keys)
     distinct = np.bincount(buckets[previous < 0], minlength=BUCKETS)
-    threshold = threshold_of(distinct, most)
+    threshold, sampled = threshold_of(distinct, most)
     picked = np.flatnonzero(buckets < threshold)
     place = np.cumsum(buckets < threshold) - 1
     linked = np.where(previous[picked] >= 0, place[previous[picked]], -1)
     distances = stack_distances(linked)
-    warm = distances[distances >= 0] * scale * BUCKETS // threshold
+    warm = distances[distances >= 0] * (scale * int(distinct.sum())) // sampled
     bits = np.minimum(np.frexp(warm.astype(np.float64))[1], DISTANCE_BINS - 1)
     bins = np.bincount(bits, minlength=DISTANCE_BINS)
-    return Reuse(bins, int(np.sum(distances < 0)), len(keys), threshold / BUCKETS)
+    return Reuse(bins, int(np.sum(distances < 0)), len(keys), sampled / int(distinct.sum()))
 
 
 def shares(found: Reuse) -> tuple[FloatArray, float]:
