@@ -1,4 +1,4 @@
-"""The tables of docs/kernels.md, from the registry; ``python -m hashwarden.kernels.workloads.page`` writes them anew."""
+"""The tables of docs/kernels.md, from the registry; ``python -m hashwarden.kernels.workloads.page`` renews them."""
 
 from __future__ import annotations
 
