@@ -26,24 +26,19 @@ _M64: Final = 2**64 - 1
 
 
 def _changed(choice: int, r: int, x: int, y: int, z: int) -> int:
+    """One of eight changes of the register."""
     turn = y % 64
-    match choice:
-        case 0:
-            return r ^ (x * y + z & _M64)
-        case 1:
-            return r ^ ((x * y >> 64) + z & _M64)
-        case 2:
-            return r ^ (x // (y | 1) + z & _M64)
-        case 3:
-            return r ^ (isqrt(x) * z & _M64)
-        case 4:
-            return r ^ (x << turn & _M64 | x >> (64 - turn) % 64)
-        case 5:
-            return r ^ (x % (z | 1) + y & _M64)
-        case 6:
-            return r + (x & ~y ^ z) & _M64
-        case _:
-            return r - (x ^ (y | z)) & _M64
+    forms = (
+        lambda: r ^ (x * y + z & _M64),
+        lambda: r ^ ((x * y >> 64) + z & _M64),
+        lambda: r ^ (x // (y | 1) + z & _M64),
+        lambda: r ^ (isqrt(x) * z & _M64),
+        lambda: r ^ (x << turn & _M64 | x >> (64 - turn) % 64),
+        lambda: r ^ (x % (z | 1) + y & _M64),
+        lambda: r + (x & ~y ^ z) & _M64,
+        lambda: r - (x ^ (y | z)) & _M64,
+    )
+    return forms[choice]()
 
 
 def _walk(pad: list[int], turns: int) -> int:

@@ -1,4 +1,4 @@
-"""Pads filled by ChaCha8 streams whose keys are chained BLAKE3 digests (RFC 8439 with 8 rounds), by launch and by oracle."""
+"""Pads filled by ChaCha8 streams (RFC 8439, with 8 rounds) whose keys are chained BLAKE3 digests, as an oracle."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _ends(keys: U64, edges: U64, side: int, bits: int) -> U64:
 
 
 def _bit(words: NDArray[np.uint32], at: U64) -> NDArray[np.bool_]:
-    return (words[at >> np.uint64(5)] >> (at & np.uint64(31)).astype(np.uint32) & np.uint32(1)).astype(bool)
+    return np.asarray(words[at >> np.uint64(5)] >> (at & np.uint64(31)).astype(np.uint32) & np.uint32(1), np.bool_)
 
 
 def _ones(words: NDArray[np.uint32]) -> int:
@@ -141,9 +141,7 @@ def build_mean_plan(settings: Settings, seed: int) -> Plan:
 
     def step(number: int) -> tuple[NativeLaunch, ...]:
         seeds = (np.uint64(count), "edges[0]", "fill[0]")
-        trims = [
-            (f"edges[{r % 2}]", f"fill[{r}]", f"edges[{(r + 1) % 2}]", f"fill[{r + 1}]") for r in range(rounds)
-        ]
+        trims = [(f"edges[{r % 2}]", f"fill[{r}]", f"edges[{(r + 1) % 2}]", f"fill[{r + 1}]") for r in range(rounds)]
         return (
             store(_MEAN, variant, "sip_key", f"keys[{number % _GRAPHS}]"),
             fill("fill"),

@@ -12,7 +12,7 @@ __all__ = ["NONCES", "define"]
 NONCES: Final = Parameter("nonces", "hashes", 32, 1 << 31, "nonces of a step", power_of_two=True)
 
 
-def define(
+def define(  # noqa: PLR0913  what a workload is made of
     name: str,
     family: str,
     summary: str,

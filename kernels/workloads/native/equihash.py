@@ -63,7 +63,8 @@ class _Kind:
 
 
 _KINDS: Final = {
-    kind.n: kind for kind in (_Kind(48, 5, 3, 192), _Kind(96, 5, 8, 640), _Kind(144, 5, 14, 2800), _Kind(200, 9, 12, 704))
+    kind.n: kind
+    for kind in (_Kind(48, 5, 3, 192), _Kind(96, 5, 8, 640), _Kind(144, 5, 14, 2800), _Kind(200, 9, 12, 704))
 }
 
 

@@ -32,7 +32,9 @@ Objects = NDArray[np.object_]
 def _element(seed: bytes, index: int) -> int:
     attempt = 0
     while True:
-        words = np.frombuffer(seed, "<u4").astype(">u4").tobytes() + index.to_bytes(4, "big") + attempt.to_bytes(4, "big")
+        words = (
+            np.frombuffer(seed, "<u4").astype(">u4").tobytes() + index.to_bytes(4, "big") + attempt.to_bytes(4, "big")
+        )
         candidate = int.from_bytes(sha256(words).digest()[:4], "big") & _PRIME
         if candidate < _PRIME:
             return candidate
@@ -47,7 +49,9 @@ def _matrix(seed: bytes, rows: range, columns: range, width: int) -> Objects:
 class _Oracle:
     """Tiles of the product for the first nonce."""
 
-    def __init__(self, seeds: NDArray[np.uint32], n: int, weights: NDArray[np.uint32], nonce: NDArray[np.uint32]) -> None:
+    def __init__(
+        self, seeds: NDArray[np.uint32], n: int, weights: NDArray[np.uint32], nonce: NDArray[np.uint32]
+    ) -> None:
         self._a, self._b, self._left, self._right = (row.tobytes() for row in seeds[[-2, -1, 0, 1]])
         self._n, self._weights, self._nonce = n, weights.astype(object), nonce
 

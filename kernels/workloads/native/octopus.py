@@ -42,11 +42,11 @@ def _points(terms: NDArray[np.int64], point: NDArray[np.int64]) -> NDArray[np.in
     while powers.shape[1] < terms.shape[1]:
         powers = np.concatenate([powers, powers * step[:, None] % _MODULUS], axis=1)
         step = step * step % _MODULUS
-    return (terms * powers % _MODULUS).sum(axis=1) % _MODULUS
+    return np.asarray((terms * powers % _MODULUS).sum(axis=1) % _MODULUS, np.int64)
 
 
 def _hash(keys: U64, cache: U32, rows: int, nonces: U64) -> NDArray[np.uint8]:
-    words = nonces[:, None] * np.uint64(_TERMS) + np.arange(_TERMS, dtype=np.uint64)
+    words = np.asarray(nonces[:, None] * np.uint64(_TERMS) + np.arange(_TERMS, dtype=np.uint64), np.uint64)
     terms = (_sip(list(keys), words) % np.uint32(_MODULUS)).astype(np.int64)
     mix = np.stack([terms[:, :32], terms[:, 32:64]], axis=2).astype(np.uint32)
     point = (nonces % np.uint64(_MODULUS)).astype(np.int64)
@@ -68,7 +68,9 @@ def build_plan(settings: Settings, seed: int) -> Plan:
     nonces, rows = settings["nonces"], settings["rows"]
     keys = np.random.default_rng(seed).integers(0, 2**64, 4, np.uint64)
     cache = light_cache(seed, settings["cache_items"])
-    search = Search(nonces, lambda span: _hash(keys, cache, rows, span), head=last_head, first=seed << 32, all_below=128)
+    search = Search(
+        nonces, lambda span: _hash(keys, cache, rows, span), head=last_head, first=seed << 32, all_below=128
+    )
 
     def launch(first: np.uint64, count: int, results: str | np.uint64, hits: str) -> NativeLaunch:
         arguments = ("table", np.uint32(rows), first, np.uint32(int(search.limit) >> 32), results, hits)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BLAKE2B", "BLAKE3", "CHACHA8", "KECCAK_1600", "KECCAK_800", "SALSA8", "SHA256", "SIPHASH"]
+__all__ = ["BLAKE2B", "BLAKE3", "CHACHA8", "KECCAK_800", "KECCAK_1600", "SALSA8", "SHA256", "SIPHASH"]
 
 SHA256: Final = 64 * 14 + 48 * 8
 KECCAK_1600: Final = 24 * 2 * (10 + 5 + 25 + 24 + 25 + 1)

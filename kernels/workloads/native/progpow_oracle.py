@@ -41,7 +41,7 @@ class _Kiss:
         return np.asarray((((self.z << half) + self.w) ^ self.jcong) + self.jsr)
 
 
-def _seeded(words: tuple[U32, U32, U32, U32]) -> _Kiss:
+def _seeded(*words: U32) -> _Kiss:
     state, states = np.full_like(words[0], _OFFSET), []
     for word in words:
         state = _fnv1a(state, word)
@@ -108,7 +108,7 @@ class Period:
         From numbers of 64-byte items of the table to their words, shape (items, 16).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what a period is made of
         self, counts: Parameters, period: int, pages: int, header: U32, pad: U32, items: Callable[[U32], U32]
     ) -> None:
         self._p, self._pages, self._header, self._pad, self._items = counts, pages, header, pad, items
@@ -118,8 +118,11 @@ class Period:
 
     def _program(self, period: int) -> list[tuple[str, tuple[int, ...]]]:
         p, halves = self._p, [np.array([half], np.uint32) for half in (period % 2**32, period >> 32)]
-        random = _seeded((halves[0], halves[1], halves[0], halves[1]))
-        draw = lambda: int(random.next()[0])  # noqa: E731
+        random = _seeded(halves[0], halves[1], halves[0], halves[1])
+
+        def draw() -> int:
+            return int(random.next()[0])
+
         orders = (list(range(p.regs)), list(range(p.regs)))
         for i in range(p.regs - 1, 0, -1):
             for order in orders:
@@ -152,7 +155,7 @@ class Period:
         p, count = self._p, seed.shape[1]
         lanes = np.tile(np.arange(p.lanes, dtype=np.uint32), (count, 1))
         words = (np.broadcast_to(seed[i][:, None], lanes.shape).copy() for i in (0, 1))
-        random = _seeded((*words, lanes, lanes))
+        random = _seeded(*words, lanes, lanes)
         mix = np.stack([random.next() for _ in range(p.regs)])
         for number in range(p.cnt_dag):
             self._turn(mix, number)
@@ -168,7 +171,7 @@ class Period:
         p = self._p
         page = mix[0, :, number % p.lanes] % np.uint32(self._pages)
         each = p.lanes * p.dag_loads // _ITEM_WORDS
-        index = page[:, None] * np.uint32(each) + np.arange(each, dtype=np.uint32)
+        index = np.asarray(page[:, None] * np.uint32(each) + np.arange(each, dtype=np.uint32), np.uint32)
         rows = self._items(index.reshape(-1)).reshape(len(page), p.lanes, p.dag_loads)
         rows = rows[:, (np.arange(p.lanes) ^ number) % p.lanes]
         for kind, s in self._steps:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hashwarden.errors import CheckError
 from hashwarden.kernels.workloads.plan import require_equal
 
-__all__ = ["NULL", "NONE", "Search", "big_head", "grid", "header_of", "last_head", "odds", "require_share"]
+__all__ = ["NONE", "NULL", "Search", "big_head", "grid", "header_of", "last_head", "odds", "require_share"]
 
 NULL: Final = np.uint64(0)
 """A null pointer, for results that are not wanted."""

@@ -58,9 +58,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
         step=step,
         work=Work(units=nonces, int_ops=nonces * 2 * operations.SHA256),
         check=check,
-        setup=(
-            NativeLaunch(_SOURCE, "sha256d_dump", (1,), (search.probe,), (np.uint32(0), "digests"), _VARIANT),
-        ),
+        setup=(NativeLaunch(_SOURCE, "sha256d_dump", (1,), (search.probe,), (np.uint32(0), "digests"), _VARIANT),),
         symbols={
             (_SOURCE, "c_midstate"): np.array(sha256_compress(SHA256_IV, header[:64]), np.uint32),
             (_SOURCE, "c_tail"): np.frombuffer(header[64:76], ">u4").astype(np.uint32),

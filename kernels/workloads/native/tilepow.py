@@ -52,12 +52,13 @@ def _factor(seed: U32, rows: range, width: int) -> NDArray[np.int64]:
 
 def _folded(part: NDArray[np.int64]) -> U32:
     """One word a lane of the accumulators of a tile, which lie as the tensor core's fragments do."""
-    lanes, word = np.arange(32), np.zeros(32, np.uint32)
+    lanes = np.arange(32)
+    word: U32 = np.zeros(32, np.uint32)
     for column in (0, 8):
         for i in range(4):
             value = part[lanes // 4 + 8 * (i // 2), column + lanes % 4 * 2 + i % 2]
-            word = rotate(word, 13) ^ (value & 0xFFFFFFFF).astype(np.uint32)
-    return np.asarray(word, np.uint32)
+            word = np.asarray(rotate(word, 13) ^ (value & 0xFFFFFFFF).astype(np.uint32), np.uint32)
+    return word
 
 
 class _Oracle:

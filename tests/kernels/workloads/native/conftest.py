@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hashwarden.kernels.workloads import catalogue
 from hashwarden.kernels.workloads.engines.cupy import CupyEngine
 from hashwarden.kernels.workloads.plan import Empty, Plan
+
+NO_TENSOR_CORES = "template <class... T> static void mma_f16_16x8x16(T &&...) { __builtin_trap(); }"
+"""For sources with a kernel on tensor cores beside the one that is run."""
 
 
 class HostDriver:
@@ -53,12 +59,34 @@ class HostDriver:
 
 
 @pytest.fixture(scope="session")
-def native_engine(host: Callable[..., object]) -> Callable[[Plan], object]:
+def any_host(host: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., object]:
+    """As ``host`` of the folder above, for sources of both packages."""
+    folder = Path(__file__).parent.parent
+    spec = importlib.util.spec_from_file_location("native_parent_conftest", folder / "conftest.py")
+    parent = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(parent)
+    built: dict[tuple[object, ...], object] = {}
+
+    def get(name: str, variant: str, symbols: Sequence[str], before: str) -> object:
+        if catalogue.find(name).package == "hash":
+            return host(name, variant, symbols, before)
+        if (name, variant) not in built:
+            made = tmp_path_factory.mktemp("plain")
+            # The quoted include finds this file first, beside the source that includes it.
+            (made / "cuda_shim.h").write_text(f'#include "{folder / "plain" / "plain_shim.h"}"\n{NO_TENSOR_CORES}\n')
+            built[name, variant] = parent.build(made, name, variant, symbols, before)
+        return built[name, variant]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def native_engine(any_host: Callable[..., object]) -> Callable[[Plan], object]:
     """``with native_engine(plan) as engine``: the engine over the CPU."""
 
     @contextmanager
     def make(plan: Plan) -> Iterator[CupyEngine]:
-        engine = CupyEngine(plan, HostDriver(host))
+        engine = CupyEngine(plan, HostDriver(any_host))
         try:
             yield engine
         finally:

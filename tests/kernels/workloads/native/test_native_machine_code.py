@@ -71,7 +71,9 @@ class Cubin:
         return [found[i] for i in range(len(found))]
 
     def most_threads(self, kernel: str) -> int:
-        limits = [struct.unpack("<III", it) for kind, it in self.attributes(f".nv.info.{kernel}") if kind == MAX_THREADS]
+        limits = [
+            struct.unpack("<III", it) for kind, it in self.attributes(f".nv.info.{kernel}") if kind == MAX_THREADS
+        ]
         return int(np.prod(limits[0])) if limits else 1024
 
     def registers(self, kernel: str) -> int:

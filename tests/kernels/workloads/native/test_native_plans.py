@@ -68,7 +68,9 @@ def test_it_passes_its_own_check_and_fails_it_when_falsified(native_engine, work
 @pytest.mark.parametrize("workload", WORKLOADS, ids=NAMES)
 def test_it_is_reproducible_and_its_work_is_counted(workload) -> None:
     one, two = (workload.native(workload.settings("small"), 5) for _ in range(2))
-    assert all(np.array_equal(one.arrays[name], two.arrays[name]) for name in one.arrays if hasattr(one.arrays[name], "sum"))
+    assert all(
+        np.array_equal(one.arrays[name], two.arrays[name]) for name in one.arrays if hasattr(one.arrays[name], "sum")
+    )
     assert one.work.units > 0
     assert one.work.int_ops + one.work.float_ops + one.work.tensor_ops + one.work.dram_bytes > 0
     assert set(one.symbols) == set(two.symbols)
