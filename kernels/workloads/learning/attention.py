@@ -142,9 +142,7 @@ def attend_64(
 
 
 @device
-def overlap(
-    thread: Any, log: Any, out: Any, dout: Any, overlaps: Any, tokens: Any, width: Any, size: Any
-) -> None:
+def overlap(thread: Any, log: Any, out: Any, dout: Any, overlaps: Any, tokens: Any, width: Any, size: Any) -> None:
     """Product of a query's output with its gradient, which every score's gradient needs."""
     t = begin(log, thread)
     token, mine, _ = place_of(thread, tokens, width, size)

@@ -73,7 +73,7 @@ def check_training(
 
 
 def _check_adam(name: str, results: Mapping[str, NDArray[Any]], before: NDArray[Any]) -> None:
-    """Compare a parameter with what its own moments make of it: the sign of a tiny gradient is not the oracle's to say."""
+    """Compare a parameter with what its own moments make of it: no oracle knows the sign of a faint gradient."""
     mean = results[f"m_{name}"].astype(np.float64) / (1 - BETA_1)
     power = results[f"v_{name}"].astype(np.float64) / (1 - BETA_2)
     expected = before * (1 - RATE * DECAY) - RATE * mean / (np.sqrt(power) + EPSILON)

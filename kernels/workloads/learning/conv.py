@@ -67,8 +67,9 @@ def conv_forward(
                 count = filters - column if deep + d < channels else 0
                 t = fetch(log, t, 1, 1, w, (tap * channels + deep + d) * filters + column, count, right, d * 4, 1)
             multiply(left, right, sums)
-    for r in range(min(8, pixels - pixel)):
-        t = put(log, t, 2, 2, y, (pixel + r) * filters + column, filters - column, sums, r * 4, 0)
+    for r in range(8):
+        if pixel + r < pixels:
+            t = put(log, t, 2, 2, y, (pixel + r) * filters + column, filters - column, sums, r * 4, 0)
 
 
 @device
@@ -91,8 +92,9 @@ def conv_back(
                 start = ((TAPS - 1 - tap) * channels + column + d) * filters + deep
                 t = fetch(log, t, 1, 1, w, start, count, right, d, 4)
             multiply(left, right, sums)
-    for r in range(min(8, pixels - pixel)):
-        t = put(log, t, 2, 2, dx, (pixel + r) * channels + column, channels - column, sums, r * 4, more)
+    for r in range(8):
+        if pixel + r < pixels:
+            t = put(log, t, 2, 2, dx, (pixel + r) * channels + column, channels - column, sums, r * 4, more)
 
 
 @device
@@ -116,15 +118,18 @@ def conv_weights(
             count = channels - row if seen >= 0 else 0
             t = fetch(log, t, 0, 0, x, seen * channels + row, count, left, d * 8, 1)
             t = fetch(log, t, 1, 0, x, seen * channels + row + 4, count - 4, left, d * 8 + 4, 1)
-            t = fetch(log, t, 2, 1, dy, (pixel + d) * filters + column, filters - column if there else 0, right, d * 4, 1)
+            t = fetch(
+                log, t, 2, 1, dy, (pixel + d) * filters + column, filters - column if there else 0, right, d * 4, 1
+            )
         multiply(left, right, sums)
-    for r in range(min(8, channels - row)):
-        t = add_run(log, t, 3, 2, dw, (tap * channels + row + r) * filters + column, filters - column, sums, r * 4)
+    for r in range(8):
+        if row + r < channels:
+            t = add_run(log, t, 3, 2, dw, (tap * channels + row + r) * filters + column, filters - column, sums, r * 4)
 
 
 @device
-def pool_mean(thread: Any, log: Any, x: Any, y: Any, height: Any, width: Any, channels: Any, factor: Any) -> None:
-    """``factor * sum`` of two by two pixels; height and width are those of the small image."""
+def pool_mean(thread: Any, log: Any, x: Any, y: Any, width: Any, channels: Any, factor: Any) -> None:
+    """``factor * sum`` of two by two pixels; the width is that of the small image."""
     t = begin(log, thread)
     channel, pixel = thread % channels, thread // channels
     corner_ = (pixel // width * 2) * (width * 2) + pixel % width * 2
@@ -138,10 +143,8 @@ def pool_mean(thread: Any, log: Any, x: Any, y: Any, height: Any, width: Any, ch
 
 
 @device
-def spread(
-    thread: Any, log: Any, x: Any, y: Any, height: Any, width: Any, channels: Any, factor: Any, more: Any
-) -> None:
-    """``factor * x`` at two by two pixels, added to what is there if ``more``; sizes are those of the large image."""
+def spread(thread: Any, log: Any, x: Any, y: Any, width: Any, channels: Any, factor: Any, more: Any) -> None:
+    """``factor * x`` at two by two pixels, added to what is there if ``more``; the width is that of the large image."""
     t = begin(log, thread)
     channel, pixel = thread % channels, thread // channels
     place = (pixel // width // 2 * (width // 2) + pixel % width // 2) * channels + channel
@@ -181,15 +184,15 @@ def convolution(program: Program, x: Tensor, name: str, shape: Shape, filters: i
 
 def pool(program: Program, x: Tensor, shape: Shape) -> Tensor:
     """Means of two by two pixels; ``shape`` is even."""
-    height, width = shape
+    width = shape[1]
     y = program.tensor("pooled", x.rows // 4, x.columns)
-    sizes = (height // 2, width // 2, x.columns, 0.25)
+    sizes = (width // 2, x.columns, 0.25)
     program.run(pool_mean, y.size, x.name, y.name, *sizes, ops=float(x.size))
 
     def back() -> None:
         more = program.writes(x)
         names = (program.gradient(y), program.gradient(x))
-        program.run(spread, x.size, *names, height, width, x.columns, 0.25, int(more), ops=float(x.size))
+        program.run(spread, x.size, *names, width, x.columns, 0.25, int(more), ops=float(x.size))
 
     if program.training:
         program.tape.append(back)
@@ -198,15 +201,15 @@ def pool(program: Program, x: Tensor, shape: Shape) -> Tensor:
 
 def enlarge(program: Program, x: Tensor, shape: Shape) -> Tensor:
     """Each pixel four times; ``shape`` is that of the small image."""
-    height, width = shape
+    width = shape[1]
     y = program.tensor("enlarged", x.rows * 4, x.columns)
-    program.run(spread, y.size, x.name, y.name, 2 * height, 2 * width, x.columns, 1.0, 0)
+    program.run(spread, y.size, x.name, y.name, 2 * width, x.columns, 1.0, 0)
 
     def back() -> None:
         if program.writes(x):
             message = "the result of an enlarged image's input is used once"
             raise NotImplementedError(message)
-        program.run(pool_mean, x.size, program.gradient(y), program.gradient(x), height, width, x.columns, 1.0)
+        program.run(pool_mean, x.size, program.gradient(y), program.gradient(x), width, x.columns, 1.0)
 
     if program.training:
         program.tape.append(back)

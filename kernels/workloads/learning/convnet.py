@@ -17,9 +17,9 @@ from hashwarden.kernels.workloads.learning import layers, oracle
 from hashwarden.kernels.workloads.learning.batches import Batches
 from hashwarden.kernels.workloads.learning.checks import Parameters, check_output, check_training, parameters_of
 from hashwarden.kernels.workloads.learning.conv import convolution, pool
+from hashwarden.kernels.workloads.learning.lazy_torch import RHYTHM, RHYTHM_GPU, RHYTHM_SMALL, torch_builder
 from hashwarden.kernels.workloads.learning.oracle import Value
 from hashwarden.kernels.workloads.learning.program import Program, Tensor
-from hashwarden.kernels.workloads.learning.torch_convnet import convnet_inference, convnet_training
 from hashwarden.kernels.workloads.plan import Plan
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
 
@@ -36,7 +36,9 @@ def _forward(program: Program, images: Tensor, settings: Settings) -> Tensor:
         shape = (side >> stage, side >> stage)
         y = convolution(program, x, f"stage{stage}.a", shape, x.columns, layers.RELU)
         x = layers.add(program, x, convolution(program, y, f"stage{stage}.b", shape, x.columns))
-        x = convolution(program, pool(program, x, shape), f"stage{stage}.wider", half(shape), 2 * x.columns, layers.RELU)
+        x = convolution(
+            program, pool(program, x, shape), f"stage{stage}.wider", half(shape), 2 * x.columns, layers.RELU
+        )
     rows = Tensor(x.name, batch, x.size // batch)  # the same memory, an image a row
     return layers.linear(program, rows, "head", settings["classes"])
 
@@ -117,14 +119,14 @@ WORKLOADS: Final = (
         bound="float",
         summary="Training of a residual convolutional network by implicit matrix products and Adam",
         unit="image",
-        parameters=PARAMETERS,
+        parameters=(*PARAMETERS, *RHYTHM),
         sizes={
-            "small": {"batch": 1, "side": 4, "filters": 4, "stages": 1, "classes": 4},
-            "trace": {"batch": 4, "side": 16, "filters": 16, "stages": 2, "classes": 100},
-            "gpu": {"batch": 64, "side": 32, "filters": 64, "stages": 3, "classes": 1000},
+            "small": {**RHYTHM_SMALL, "batch": 1, "side": 4, "filters": 4, "stages": 1, "classes": 4},
+            "trace": {**RHYTHM_SMALL, "batch": 3, "side": 16, "filters": 16, "stages": 2, "classes": 100},
+            "gpu": {**RHYTHM_GPU, "batch": 64, "side": 32, "filters": 64, "stages": 3, "classes": 1000},
         },
         build=build_training,
-        torch=convnet_training,
+        torch=torch_builder("torch_images", "convnet_training"),
     ),
     Workload(
         name="convnet-inference",
@@ -136,10 +138,10 @@ WORKLOADS: Final = (
         parameters=PARAMETERS,
         sizes={
             "small": {"batch": 1, "side": 4, "filters": 4, "stages": 1, "classes": 4},
-            "trace": {"batch": 8, "side": 16, "filters": 24, "stages": 2, "classes": 100},
+            "trace": {"batch": 5, "side": 16, "filters": 24, "stages": 2, "classes": 100},
             "gpu": {"batch": 256, "side": 32, "filters": 64, "stages": 3, "classes": 1000},
         },
         build=build_inference,
-        torch=convnet_inference,
+        torch=torch_builder("torch_images", "convnet_inference"),
     ),
 )

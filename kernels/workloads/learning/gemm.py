@@ -43,8 +43,9 @@ def gemm_nn(thread: Any, log: Any, a: Any, b: Any, c: Any, m: Any, n: Any, k: An
         for d in range(4):
             t = fetch(log, t, 1, 1, b, (deep + d) * n + column, n - column if deep + d < k else 0, right, d * 4, 1)
         multiply(left, right, sums)
-    for r in range(min(8, m - row)):
-        t = put(log, t, 2, 2, c, (row + r) * n + column, n - column, sums, r * 4, more)
+    for r in range(8):
+        if row + r < m:
+            t = put(log, t, 2, 2, c, (row + r) * n + column, n - column, sums, r * 4, more)
 
 
 @device
@@ -62,8 +63,9 @@ def gemm_nt(thread: Any, log: Any, a: Any, b: Any, c: Any, m: Any, n: Any, k: An
         for d in range(4):
             t = fetch(log, t, 1, 1, b, (column + d) * k + deep, k - deep if column + d < n else 0, right, d, 4)
         multiply(left, right, sums)
-    for r in range(min(8, m - row)):
-        t = put(log, t, 2, 2, c, (row + r) * n + column, n - column, sums, r * 4, more)
+    for r in range(8):
+        if row + r < m:
+            t = put(log, t, 2, 2, c, (row + r) * n + column, n - column, sums, r * 4, more)
 
 
 @device
@@ -83,8 +85,9 @@ def gemm_tn(thread: Any, log: Any, a: Any, b: Any, c: Any, m: Any, n: Any, k: An
             t = fetch(log, t, 1, 0, a, start + 4, m - row - 4 if there else 0, left, d * 8 + 4, 1)
             t = fetch(log, t, 2, 1, b, (deep + d) * n + column, n - column if there else 0, right, d * 4, 1)
         multiply(left, right, sums)
-    for r in range(min(8, m - row)):
-        t = put(log, t, 3, 2, c, (row + r) * n + column, n - column, sums, r * 4, more)
+    for r in range(8):
+        if row + r < m:
+            t = put(log, t, 3, 2, c, (row + r) * n + column, n - column, sums, r * 4, more)
 
 
 @device

@@ -20,9 +20,7 @@ __all__ = ["aggregate", "aggregation"]
 
 
 @device
-def aggregate(
-    thread: Any, log: Any, x: Any, offsets: Any, neighbours: Any, shares: Any, y: Any, columns: Any
-) -> None:
+def aggregate(thread: Any, log: Any, x: Any, offsets: Any, neighbours: Any, shares: Any, y: Any, columns: Any) -> None:
     """``y[node] = sum of share * x[neighbour]`` over the edges of a node, four neighbours of a row a thread."""
     t = begin(log, thread)
     column, start, count = place_of(thread, columns)

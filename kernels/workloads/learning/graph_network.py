@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from hashwarden.kernels.workloads.learning import layers
 from hashwarden.kernels.workloads.learning.checks import Parameters, check_output, check_training, parameters_of
 from hashwarden.kernels.workloads.learning.graph import aggregation
+from hashwarden.kernels.workloads.learning.lazy_torch import RHYTHM, RHYTHM_GPU, RHYTHM_SMALL, torch_builder
 from hashwarden.kernels.workloads.learning.oracle import Value
 from hashwarden.kernels.workloads.learning.program import Program, Tensor
-from hashwarden.kernels.workloads.learning.torch_graph import graph_inference, graph_training
 from hashwarden.kernels.workloads.plan import Plan
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
 
@@ -141,14 +141,30 @@ WORKLOADS: Final = (
         bound="memory",
         summary="Training of a graph convolutional network on a whole graph in compressed sparse rows (ICLR 2017)",
         unit="node",
-        parameters=PARAMETERS,
+        parameters=(*PARAMETERS, *RHYTHM),
         sizes={
-            "small": _SMALL,
-            "trace": {"nodes": 4096, "degree": 12, "features": 32, "width": 32, "layers": 2, "classes": 16},
-            "gpu": {"nodes": 1 << 17, "degree": 16, "features": 128, "width": 128, "layers": 3, "classes": 64},
+            "small": {**_SMALL, **RHYTHM_SMALL},
+            "trace": {
+                **RHYTHM_SMALL,
+                "nodes": 4096,
+                "degree": 12,
+                "features": 32,
+                "width": 32,
+                "layers": 2,
+                "classes": 16,
+            },
+            "gpu": {
+                **RHYTHM_GPU,
+                "nodes": 1 << 17,
+                "degree": 16,
+                "features": 128,
+                "width": 128,
+                "layers": 3,
+                "classes": 64,
+            },
         },
         build=build_training,
-        torch=graph_training,
+        torch=torch_builder("torch_dense", "graph_training"),
     ),
     Workload(
         name="graph-network-inference",
@@ -164,6 +180,6 @@ WORKLOADS: Final = (
             "gpu": {"nodes": 1 << 17, "degree": 32, "features": 128, "width": 128, "layers": 3, "classes": 64},
         },
         build=build_inference,
-        torch=graph_inference,
+        torch=torch_builder("torch_dense", "graph_inference"),
     ),
 )

@@ -16,7 +16,9 @@ __all__ = ["interaction"]
 
 
 @device
-def read(log: Any, t: Any, site: Any, dense: Any, bags: Any, sample: Any, vector: Any, place: Any, tables: Any, size: Any) -> Any:
+def read(
+    log: Any, t: Any, site: Any, dense: Any, bags: Any, sample: Any, vector: Any, place: Any, tables: Any, size: Any
+) -> Any:
     """One number of a sample's vector: 0 is the dense one (argument 0), the others are bags (argument 1)."""
     if vector == 0:
         at = sample * size + place

@@ -105,9 +105,7 @@ def layer_norm(program: Program, x: Tensor, name: str) -> Tensor:
             if not program.writes(tensor):
                 program.zero(name_, x.columns)
         threads = x.columns * -(-x.rows // rows.COLUMN_CHUNK)
-        program.run(
-            rows.norm_back_columns, threads, x.name, stats, dy, *sums, x.rows, x.columns, ops=5.0 * x.size
-        )
+        program.run(rows.norm_back_columns, threads, x.name, stats, dy, *sums, x.rows, x.columns, ops=5.0 * x.size)
 
     _record(program, back)
     return y

@@ -19,10 +19,10 @@ from hashwarden.kernels.workloads.learning.attention import attend, head_size
 from hashwarden.kernels.workloads.learning.checks import check_output
 from hashwarden.kernels.workloads.learning.elementwise import fill_random
 from hashwarden.kernels.workloads.learning.gemm import GEMV_CHUNK, GEMV_ROWS, gemv
+from hashwarden.kernels.workloads.learning.lazy_torch import torch_builder
 from hashwarden.kernels.workloads.learning.llm_oracle import cached, oracle_decode, oracle_prefill
 from hashwarden.kernels.workloads.learning.paged import PAGE
 from hashwarden.kernels.workloads.learning.program import Program, Tensor
-from hashwarden.kernels.workloads.learning.torch_llm import llm_decode, llm_prefill
 from hashwarden.kernels.workloads.learning.transformer import embed
 from hashwarden.kernels.workloads.plan import Empty, Launch, Plan
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
@@ -180,6 +180,9 @@ _COMMON: Final = (
     Parameter("vocabulary", "tokens", 2, 1 << 18, "different tokens"),
 )
 
+_SERVED: Final = {"slots": 2, "context": 16, "prompt": 6, "answer": 5, "arrivals": 300}
+_SERVED_GPU: Final = {"slots": 32, "context": 2048, "prompt": 1024, "answer": 512, "arrivals": 40}
+
 WORKLOADS: Final = (
     Workload(
         name="llm-prefill",
@@ -199,7 +202,7 @@ WORKLOADS: Final = (
             "gpu": {"requests": 8, "tokens": 512, "width": 1024, "inner": 2816, "layers": 2, "vocabulary": 32000},
         },
         build=build_prefill,
-        torch=llm_prefill,
+        torch=torch_builder("torch_llm", "llm_prefill"),
     ),
     Workload(
         name="llm-decode",
@@ -219,6 +222,28 @@ WORKLOADS: Final = (
             "gpu": {"requests": 8, "pages": 64, "width": 4096, "inner": 11008, "layers": 4, "vocabulary": 32000},
         },
         build=build_decode,
-        torch=llm_decode,
+        torch=torch_builder("torch_llm", "llm_decode"),
+    ),
+    Workload(
+        name="llm-serving",
+        label="inference",
+        family="llm",
+        bound="memory",
+        summary="Serving of requests that arrive at random, with prefill and decoding in one batch (OSDI 2022)",
+        unit="token",
+        parameters=(
+            Parameter("slots", "requests", 1, 1024, "requests that are answered together"),
+            Parameter("context", "tokens", 2, 1 << 17, "tokens of a request at most"),
+            Parameter("prompt", "tokens", 1, 1 << 17, "tokens of a prompt at most, less than the context"),
+            Parameter("answer", "tokens", 1, 1 << 17, "tokens of an answer at most"),
+            Parameter("arrivals", "requests", 0, 1_000_000, "requests that arrive in a thousand steps, on average"),
+            *_COMMON,
+        ),
+        sizes={
+            "small": {**_SERVED, "width": 16, "inner": 20, "layers": 1, "vocabulary": 12},
+            "trace": {**_SERVED, "width": 128, "inner": 352, "layers": 2, "vocabulary": 2000},
+            "gpu": {**_SERVED_GPU, "width": 4096, "inner": 11008, "layers": 16, "vocabulary": 32000},
+        },
+        torch=torch_builder("torch_llm", "llm_serving"),
     ),
 )

@@ -42,7 +42,7 @@ def _turned(x: _Floats, positions: _Floats, size: int) -> _Floats:
 def _gated(parameters: Parameters, x: _Floats, name: str) -> _Floats:
     y = oracle.rms_norm(Value(x), parameters[f"{name}.n2.g"])
     inner = oracle.silu(y @ parameters[f"{name}.gate.w"]) * (y @ parameters[f"{name}.up.w"])
-    return x + (inner @ parameters[f"{name}.down.w"]).data
+    return np.asarray(x + (inner @ parameters[f"{name}.down.w"]).data)
 
 
 def _projections(parameters: Parameters, x: _Floats, name: str) -> list[_Floats]:
@@ -91,7 +91,7 @@ def oracle_decode(
         for request, length in enumerate(lengths):
             keys = np.concatenate([held[0][request, :length], k[request][None]]).astype(x.dtype)
             values = np.concatenate([held[1][request, :length], v[request][None]]).astype(x.dtype)
-            parts = (Value(part[None]) for part in (q[request][None], keys, values))
-            y[request] = oracle.attention(*parts, width // size).data[0, 0]
+            asked, known, told = (Value(part[None]) for part in (q[request][None], keys, values))
+            y[request] = oracle.attention(asked, known, told, width // size).data[0, 0]
         x = _gated(parameters, x + (Value(y) @ parameters[f"{name}.o.w"]).data, name)
     return _logits(parameters, x)

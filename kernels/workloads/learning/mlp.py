@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hashwarden.kernels.workloads.learning import layers
 from hashwarden.kernels.workloads.learning.batches import Batches
 from hashwarden.kernels.workloads.learning.checks import Parameters, check_output, check_training, parameters_of
+from hashwarden.kernels.workloads.learning.lazy_torch import RHYTHM, RHYTHM_GPU, RHYTHM_SMALL, torch_builder
 from hashwarden.kernels.workloads.learning.oracle import Value
 from hashwarden.kernels.workloads.learning.program import Program, Tensor
-from hashwarden.kernels.workloads.learning.torch_mlp import mlp_inference, mlp_training
 from hashwarden.kernels.workloads.plan import Plan
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
 
@@ -86,14 +85,14 @@ WORKLOADS: Final = (
         bound="float",
         summary="Training of a multi-layer perceptron with ReLU, cross-entropy and Adam",
         unit="sample",
-        parameters=PARAMETERS,
+        parameters=(*PARAMETERS, *RHYTHM),
         sizes={
-            "small": SMALL,
-            "trace": {"batch": 48, "features": 512, "width": 256, "layers": 2, "classes": 100},
-            "gpu": {"batch": 4096, "features": 1024, "width": 2048, "layers": 2, "classes": 1000},
+            "small": {**SMALL, **RHYTHM_SMALL},
+            "trace": {**RHYTHM_SMALL, "batch": 48, "features": 512, "width": 256, "layers": 2, "classes": 100},
+            "gpu": {**RHYTHM_GPU, "batch": 4096, "features": 1024, "width": 2048, "layers": 2, "classes": 1000},
         },
         build=build_training,
-        torch=mlp_training,
+        torch=torch_builder("torch_dense", "mlp_training"),
     ),
     Workload(
         name="mlp-inference",
@@ -109,6 +108,6 @@ WORKLOADS: Final = (
             "gpu": {"batch": 8192, "features": 1024, "width": 2048, "layers": 3, "classes": 1000},
         },
         build=build_inference,
-        torch=mlp_inference,
+        torch=torch_builder("torch_dense", "mlp_inference"),
     ),
 )

@@ -201,7 +201,8 @@ def concatenate(parts: Sequence[Value]) -> Value:
 
 def gelu(x: Value) -> Value:
     """GELU in its tanh form (Hendrycks and Gimpel, 2016)."""
-    return x * 0.5 * (((x + x * x * x * 0.044715) * float(np.sqrt(2 / np.pi))).tanh() + 1.0)
+    bend: Value = ((x + x * x * x * 0.044715) * float(np.sqrt(2 / np.pi))).tanh()
+    return x * 0.5 * (bend + 1.0)
 
 
 def silu(x: Value) -> Value:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, final
 
 import numpy as np
@@ -144,7 +145,7 @@ class Program:
 
     def writes(self, tensor: Tensor) -> bool:
         """Note a contribution to a gradient; return whether one is there already, so that this one is added."""
-        name = self.gradient(tensor)
+        self.gradient(tensor)
         before = tensor.name in self._written
         self._written.add(tensor.name)
         return before
@@ -157,7 +158,7 @@ class Program:
     def update(self) -> None:
         """Append Adam for every parameter."""
         for name, tensor in self.weights.items():
-            self.launch(lambda step, name=name, size=tensor.size: adam_launch(step, name, size), 14.0 * tensor.size)
+            self.launch(partial(adam_launch, name=name, size=tensor.size), 14.0 * tensor.size)
 
     def steps(self, step: int) -> Sequence[Launch]:
         """All launches of a step."""

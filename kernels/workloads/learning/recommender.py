@@ -25,9 +25,9 @@ from hashwarden.kernels.workloads.learning.checks import (
 from hashwarden.kernels.workloads.learning.elementwise import fill_random
 from hashwarden.kernels.workloads.learning.embedding import bag, bag_back
 from hashwarden.kernels.workloads.learning.interaction import interaction
+from hashwarden.kernels.workloads.learning.lazy_torch import RHYTHM, RHYTHM_GPU, RHYTHM_SMALL, torch_builder
 from hashwarden.kernels.workloads.learning.oracle import Value
 from hashwarden.kernels.workloads.learning.program import Program, Tensor
-from hashwarden.kernels.workloads.learning.torch_recommender import recommender_inference, recommender_training
 from hashwarden.kernels.workloads.plan import Empty, Launch, Plan, require_close, require_equal
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
 
@@ -190,10 +190,14 @@ WORKLOADS: Final = (
         bound="memory",
         summary="Training of embedding tables and dense layers, tables updated by atomic additions (arXiv 1906.00091)",
         unit="sample",
-        parameters=PARAMETERS,
-        sizes={"small": _SMALL, "trace": {**_TRACE, "batch": 128}, "gpu": _GPU},
+        parameters=(*PARAMETERS, *RHYTHM),
+        sizes={
+            "small": {**_SMALL, **RHYTHM_SMALL},
+            "trace": {**_TRACE, **RHYTHM_SMALL, "batch": 128},
+            "gpu": {**_GPU, **RHYTHM_GPU},
+        },
         build=build_training,
-        torch=recommender_training,
+        torch=torch_builder("torch_dense", "recommender_training"),
     ),
     Workload(
         name="recommender-inference",
@@ -205,6 +209,6 @@ WORKLOADS: Final = (
         parameters=PARAMETERS,
         sizes={"small": _SMALL, "trace": _TRACE, "gpu": {**_GPU, "batch": 16384}},
         build=build_inference,
-        torch=recommender_inference,
+        torch=torch_builder("torch_dense", "recommender_inference"),
     ),
 )

@@ -114,9 +114,7 @@ def rms_norm(thread: Any, log: Any, x: Any, gain: Any, partial: Any, y: Any, col
 
 
 @device
-def norm_back_sums(
-    thread: Any, log: Any, x: Any, stats: Any, gain: Any, dy: Any, partial: Any, columns: Any
-) -> None:
+def norm_back_sums(thread: Any, log: Any, x: Any, stats: Any, gain: Any, dy: Any, partial: Any, columns: Any) -> None:
     """Sums of ``dy gain`` and of ``dy gain normalised(x)`` over a lane's part of a row."""
     t = begin(log, thread)
     row = thread // 32

@@ -51,17 +51,15 @@ def fetch(
     log: Any, t: Any, site: Any, argument: Any, source: Any, start: Any, count: Any, tile: Any, place: Any, stride: Any
 ) -> Any:
     """Load up to four neighbours to ``tile[place]``, ``tile[place + stride]``, ...; zeros beyond ``count``."""
-    if count >= 4:
-        t = load(log, t, site, argument, start, 0, 4)
+    there = min(count, 4)
+    if there > 0:
+        t = load(log, t, site, argument, start, 0, there)
+    if there == 4:
         for i in range(4):
             tile[place + i * stride] = source[start + i]
-        return t
-    for i in range(4):
-        tile[place + i * stride] = ZERO
-    if count > 0:
-        t = load(log, t, site, argument, start, 0, count)
-        for i in range(count):
-            tile[place + i * stride] = source[start + i]
+    else:
+        for i in range(4):
+            tile[place + i * stride] = source[start + i] if i < there else ZERO
     return t
 
 
@@ -80,14 +78,13 @@ def put(
     log: Any, t: Any, site: Any, argument: Any, target: Any, start: Any, count: Any, sums: Any, place: Any, more: Any
 ) -> Any:
     """Store up to four neighbours from ``sums[place:]``; with ``more`` add them to what is there."""
-    count = min(count, 4)
+    there = min(count, 4)
     if more:
-        t = load(log, t, site, argument, start, 0, count)
-        for i in range(count):
-            sums[place + i] += target[start + i]
-    t = store(log, t, site + 1, argument, start, 0, count)
-    for i in range(count):
-        target[start + i] = sums[place + i]
+        t = load(log, t, site, argument, start, 0, there)
+    t = store(log, t, site + 1, argument, start, 0, there)
+    for i in range(4):
+        if i < there:
+            target[start + i] = sums[place + i] + (target[start + i] if more else ZERO)
     return t
 
 
@@ -96,7 +93,8 @@ def add_run(
     log: Any, t: Any, site: Any, argument: Any, target: Any, start: Any, count: Any, sums: Any, place: Any
 ) -> Any:
     """Add up to four neighbours from ``sums[place:]`` atomically, each an operation of its own."""
-    for i in range(min(count, 4)):
-        t = atomic(log, t, site, argument, start + i)
-        atomic_add(target, start + i, sums[place + i])
+    for i in range(4):
+        if i < count:
+            t = atomic(log, t, site, argument, start + i)
+            atomic_add(target, start + i, sums[place + i])
     return t

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from hashwarden.kernels.workloads.learning import layers, oracle
 from hashwarden.kernels.workloads.learning.attention import attend, head_size
 from hashwarden.kernels.workloads.learning.checks import Parameters, check_output, check_training, parameters_of
-from hashwarden.kernels.workloads.learning.embedding import copy_run, gather, scatter
 from hashwarden.kernels.workloads.learning.elementwise import quads
+from hashwarden.kernels.workloads.learning.embedding import copy_run, gather, scatter
+from hashwarden.kernels.workloads.learning.lazy_torch import RHYTHM, RHYTHM_GPU, RHYTHM_SMALL, torch_builder
 from hashwarden.kernels.workloads.learning.oracle import Value
 from hashwarden.kernels.workloads.learning.program import Program, Tensor
-from hashwarden.kernels.workloads.learning.torch_transformer import encoder_inference, transformer_training
 from hashwarden.kernels.workloads.plan import Launch, Plan
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
 
@@ -171,14 +171,14 @@ WORKLOADS: Final = (
         bound="float",
         summary="Training of a causal transformer: attention with online softmax, GELU, layer norm, Adam",
         unit="token",
-        parameters=PARAMETERS,
+        parameters=(*PARAMETERS, *RHYTHM),
         sizes={
-            "small": SMALL,
-            "trace": {"batch": 2, "tokens": 32, "width": 128, "layers": 1, "vocabulary": 512},
-            "gpu": {"batch": 8, "tokens": 512, "width": 512, "layers": 4, "vocabulary": 8192},
+            "small": {**SMALL, **RHYTHM_SMALL},
+            "trace": {**RHYTHM_SMALL, "batch": 1, "tokens": 32, "width": 128, "layers": 1, "vocabulary": 512},
+            "gpu": {**RHYTHM_GPU, "batch": 8, "tokens": 512, "width": 512, "layers": 4, "vocabulary": 8192},
         },
         build=build_training,
-        torch=transformer_training,
+        torch=torch_builder("torch_transformer", "transformer_training"),
     ),
     Workload(
         name="transformer-inference",
@@ -190,10 +190,10 @@ WORKLOADS: Final = (
         parameters=PARAMETERS,
         sizes={
             "small": SMALL,
-            "trace": {"batch": 2, "tokens": 48, "width": 128, "layers": 2, "vocabulary": 512},
+            "trace": {"batch": 1, "tokens": 48, "width": 128, "layers": 2, "vocabulary": 512},
             "gpu": {"batch": 16, "tokens": 512, "width": 1024, "layers": 4, "vocabulary": 8192},
         },
         build=build_inference,
-        torch=encoder_inference,
+        torch=torch_builder("torch_transformer", "encoder_inference"),
     ),
 )

@@ -1,1 +1,0 @@
-convnet_inference = convnet_training = None

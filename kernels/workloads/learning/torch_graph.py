@@ -1,1 +1,0 @@
-graph_inference = graph_training = None

@@ -1,1 +1,0 @@
-mlp_inference = mlp_training = None

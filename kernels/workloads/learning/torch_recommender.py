@@ -1,1 +1,0 @@
-recommender_inference = recommender_training = None
