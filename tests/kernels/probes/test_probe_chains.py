@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+pytest.importorskip("hypothesis", reason="it draws the cases")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

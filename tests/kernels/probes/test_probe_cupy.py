@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from hashwarden.errors import MemoryShortError, MissingExtraError, NoDeviceError, PrivilegeError
+from hashwarden.kernels.probes import numba_engine
 from hashwarden.kernels.probes.cupy_device import SOURCES, CupyDevice, kernels_of
-from hashwarden.kernels.probes.device import MEMORY_LIMIT, ComputeMode
-from hashwarden.kernels.probes.probe import PROBES
+from hashwarden.kernels.probes.device import MEMORY_LIMIT, ComputeMode, Launch
+from hashwarden.kernels.probes.probe import PERMILLES, PROBES
+from hashwarden.kernels.probes.reference import build_chase, row_quantiles
 from hashwarden.kernels.probes.session import ProbeSession
 
 ATTRIBUTES = {75: 9, 76: 0, 16: 132, 38: 50 << 20, 20: 0}
@@ -299,3 +301,36 @@ def test_traffic_on_the_same_gpu_raises_latencies(gpu_session):
         loud.append(gpu_session.round())
         stream.synchronize()
     assert median(loud) > 1.1 * quiet
+
+
+@pytest.mark.gpu
+def test_the_chases_on_the_device_are_those_of_the_reference():
+    device = CupyDevice(0)
+    with ProbeSession(device, seed=5):
+        for probe in PROBES:
+            if probe.chase and probe.name != "dram":
+                built = device.read(f"chase_{probe.name}").reshape(-1, probe.chase.stride)[:, 0]
+                expected = build_chase(probe.chase, 5).reshape(-1, probe.chase.stride)[:, 0]
+                np.testing.assert_array_equal(built, expected)
+
+
+@pytest.mark.gpu
+def test_the_reductions_on_the_device_are_those_of_the_reference():
+    generator = np.random.default_rng(6)
+    samples = (2 ** generator.uniform(0, 32, (5, 700))).astype(np.uint32)
+    counts = np.array([700, 1, 0, 13, 699], np.uint32)
+    permilles = np.array(PERMILLES, np.uint32)
+    expected = row_quantiles(samples, counts, permilles)
+    device = CupyDevice(0)
+    device.open()
+    try:
+        for name, data in (("samples", samples), ("counts", counts), ("permilles", permilles)):
+            device.allocate(name, data)
+        device.allocate("values", np.zeros((5, len(PERMILLES)), np.uint32))
+        arguments = ("samples", "counts", np.uint32(700), "permilles", np.uint32(len(PERMILLES)), "values")
+        device.run([Launch("row_quantiles", 5, 128, arguments)])
+        np.testing.assert_array_equal(device.read("values"), expected)
+    finally:
+        device.close()
+    found = numba_engine.row_quantiles(samples, counts, permilles, numba_engine.run_on_gpu)
+    np.testing.assert_array_equal(found, expected)

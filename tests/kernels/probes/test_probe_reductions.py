@@ -8,6 +8,8 @@ import sys
 
 import numpy as np
 import pytest
+
+pytest.importorskip("hypothesis", reason="it draws the cases")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +61,6 @@ def on_numba(launch):
         pytest.param("cuda c", marks=pytest.mark.skipif(SIMULATED, reason="the simulator is for Numba")),
         pytest.param("numba cpu", marks=pytest.mark.skipif(SIMULATED, reason="Numba compiles nothing here")),
         pytest.param("numba simulator", marks=pytest.mark.skipif(not SIMULATED, reason="run in a process of its own")),
-        pytest.param("numba gpu", marks=pytest.mark.gpu),
     ]
 )
 def engine(request):
