@@ -92,13 +92,13 @@ def build_element(thread: Any, log: Any, table: Any, height: Any, constants: Any
         taken = min(first + BLOCK_WORDS, words)
         blake2b_compress(h, m, v, np.uint64(8 * taken), taken == words)
     # The number is big endian in the digest, whose first byte is left out; words are little endian.
-    at = SLOT_WORDS * np.int64(thread)
-    t = store(log, t, 0, 0, at, 0, QUAD)
-    t = store(log, t, 1, 0, at + QUAD, 0, QUAD)
+    slot = SLOT_WORDS * np.int64(thread)
+    t = store(log, t, 0, 0, slot, 0, QUAD)
+    t = store(log, t, 1, 0, slot + QUAD, 0, QUAD)
     for i in range(4):
         wide = _swapped_wide(h[3 - i])
-        table[at + 2 * i] = _low(wide)
-        table[at + 2 * i + 1] = _high(wide) if i < 3 else np.uint32(_high(wide) & np.uint32(0x00FFFFFF))
+        table[slot + 2 * i] = _low(wide)
+        table[slot + 2 * i + 1] = _high(wide) if i < 3 else np.uint32(_high(wide) & np.uint32(0x00FFFFFF))
 
 
 @device

@@ -143,7 +143,7 @@ def _launches(graph: int, edge_bits: int, edges: int, rounds: int) -> tuple[Laun
     keys, mask = tuple(np.uint64(key) for key in _keys(graph)), np.uint64((1 << edge_bits) - 1)
     launches = [Launch(revive, words, ("alive",))]
     for turn in range(rounds):
-        arguments = ("alive", "nodes", *keys, np.int64(turn & 1), mask)
+        arguments: tuple[str | np.generic, ...] = ("alive", "nodes", *keys, np.int64(turn & 1), mask)
         launches += [
             Launch(forget, node_words, ("nodes",)),
             Launch(mark, words, arguments),

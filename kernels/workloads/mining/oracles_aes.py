@@ -53,7 +53,8 @@ def aes_rounds(blocks: Bytes, keys: Bytes) -> Bytes:
     following = np.roll(columns, -1, axis=2)
     everything = np.bitwise_xor.reduce(columns, axis=2, keepdims=True)
     mixed = columns ^ everything ^ _doubled()[columns ^ following]
-    return mixed.reshape(-1, 16) ^ keys
+    rounds: Bytes = mixed.reshape(-1, 16) ^ keys
+    return rounds
 
 
 def aes256_keys(key: bytes, count: int) -> Bytes:

@@ -3,9 +3,13 @@
 The tests compare it with the ``blake3`` package.
 """
 
+# ruff: noqa: ANN401  a word may be a number or an array of them
+
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 __all__ = ["blake3_hash"]
 
@@ -19,11 +23,11 @@ _CHUNK: Final = 1024
 _START, _END, _ROOT, _KEYED = 1, 2, 8, 16
 
 
-def _turned(word: int, count: int) -> int:
+def _turned(word: Any, count: int) -> Any:
     return (word >> count | word << (32 - count)) & _MASK
 
 
-def _mix(v: list[int], places: tuple[int, int, int, int], x: int, y: int) -> None:
+def _mix(v: list[Any], places: tuple[int, int, int, int], x: int, y: int) -> None:
     a, b, c, d = places
     for word, first, second in ((x, 16, 12), (y, 8, 7)):
         v[a] = (v[a] + v[b] + word) & _MASK
@@ -32,10 +36,10 @@ def _mix(v: list[int], places: tuple[int, int, int, int], x: int, y: int) -> Non
         v[b] = _turned(v[b] ^ v[c], second)
 
 
-def _compress(chain: list[int], block: bytes, length: int, flags: int) -> list[int]:
-    """Return 16 words of output; the first 8 are the next chaining value."""
+def _compress(chain: list[Any], block: bytes, length: int, flags: int, counter: Any = 0) -> list[Any]:
+    """Return 16 words of output, of which the first 8 are the next chaining value; many if the counter is an array."""
     m = [int.from_bytes(block[i : i + 4], "little") for i in range(0, _BLOCK, 4)]
-    v = [*chain, *_INITIAL[:4], 0, 0, length, flags]
+    v = [*chain, *_INITIAL[:4], counter, 0, length, flags]
     for _ in range(7):
         for i in range(4):
             _mix(v, (i, 4 + i, 8 + i, 12 + i), m[2 * i], m[2 * i + 1])
@@ -53,19 +57,19 @@ def blake3_hash(data: bytes, length: int = 32, key: bytes = b"") -> bytes:
     data : bytes
         At most 1,024 bytes.
     length : int
-        Bytes of output, at most 64.
+        Bytes of output.
     key : bytes
         32 bytes for the keyed mode, or none.
     """
-    if len(data) > _CHUNK or length > _BLOCK:
-        raise ValueError(f"{len(data)} bytes to hash, {length} of output")
+    if len(data) > _CHUNK:
+        raise ValueError(f"{len(data)} bytes, more than one chunk")
     chain = [int.from_bytes(key[i : i + 4], "little") for i in range(0, 32, 4)] if key else list(_INITIAL)
     mode = _KEYED if key else 0
     blocks = [data[i : i + _BLOCK] for i in range(0, len(data), _BLOCK)] or [b""]
-    output: list[int] = []
-    for i, block in enumerate(blocks):
-        last = i + 1 == len(blocks)
-        flags = mode | (_START if i == 0 else 0) | (_END | _ROOT if last else 0)
-        output = _compress(chain, block.ljust(_BLOCK, b"\0"), len(block), flags)
-        chain = output[:8]
-    return b"".join(word.to_bytes(4, "little") for word in output)[:length]
+    for i, block in enumerate(blocks[:-1]):
+        chain = _compress(chain, block, _BLOCK, mode | (_START if i == 0 else 0))[:8]
+    flags = mode | (_START if len(blocks) == 1 else 0) | _END | _ROOT
+    last, taken = blocks[-1].ljust(_BLOCK, b"\0"), len(blocks[-1])
+    counters = np.arange(-(-length // _BLOCK), dtype=np.uint64)
+    words = np.stack(_compress(chain, last, taken, flags, counters), axis=1)
+    return words.astype("<u4").tobytes()[:length]

@@ -86,15 +86,19 @@ def all_solutions(problem: Problem) -> set[tuple[int, ...]]:
 def require_fill(problem: Problem, fill: NDArray[np.uint32], slots: int) -> None:
     """Compare how many strings each level made with what is expected.
 
-    ``fill`` counts the strings of each level and bucket, whether they found a place or not. Pairs are as
-    many as strings, on average, until repeated indices thin them out.
+    ``fill`` counts the strings of each level and bucket, whether they found a place or not. As many pairs as
+    strings agree on average if no string was lost, and quadratically fewer otherwise.
     """
     total, strings = fill.sum(axis=1, dtype=np.int64), 2 << problem.digit
     kept = np.minimum(fill, slots).sum(axis=1, dtype=np.int64)
     require_equal("strings", total[:1], np.array([strings]))
-    least = kept[:-1] * 0.5
+    least = kept[:-1] ** 2 / strings * 0.5
     if not (total[1:] > least).all():
-        raise CheckError(f"{total.tolist()} strings by level", f"about {strings} each", "The kernel is at fault.")
+        raise CheckError(
+            f"{total.tolist()} strings by level",
+            f"more than {least.astype(int).tolist()} behind the first",
+            "The kernel is at fault.",
+        )
 
 
 def require_solutions(problem: Problem, found: NDArray[np.uint32]) -> None:
