@@ -17,10 +17,8 @@ PROMINENCE: Final = 0.1
 FUNDAMENTAL: Final = 0.9
 """The first peak of at least this share of the highest is the period; higher ones are its multiples."""
 
-NOISE: Final = 4.5
-"""Deviations of white noise's autocorrelation, 1 / sqrt(bins), that a period has to reach."""
-
 LEAST_STRENGTH: Final = 0.1
+"""A period is never claimed for less."""
 
 CONTRAST: Final = 0.2
 """There are no steps in a channel whose range is under this share of its level."""
@@ -76,14 +74,26 @@ def dominant_period(auto: Array, bins: int) -> Period:
     first = at[known[at] >= FUNDAMENTAL * known[at].max()][0]
     best = int(first + np.argmax(known[first : int(1.2 * first) + 2]))
     strength = float(min(known[best], 1.0))
-    if strength < max(LEAST_STRENGTH, NOISE / np.sqrt(bins)):
+    if strength < max(LEAST_STRENGTH, _chance(known, bins - best)):
         return Period(np.nan, strength)
     return Period(_vertex(auto, best), strength)
 
 
+def _chance(auto: Array, pairs: int) -> float:
+    """How high the autocorrelation of a series without a period gets by chance, as a mean over so many pairs.
+
+    Its deviation at a large lag follows from its short-range part (Bartlett 1946): a series of long pulses
+    has fewer independent bins than bins. The highest of n independent values lies near sqrt(2 ln n) deviations.
+    """
+    short = auto[1 : 1 + int(np.argmax(auto[1:] <= 0))] if (auto[1:] <= 0).any() else auto[1:]
+    spread = 1.0 + 2.0 * float((short * short).sum())
+    independent = max(2.0, (len(auto) - 1) / spread)
+    return float(np.sqrt(spread / pairs) * (np.sqrt(2 * np.log(independent)) + 1))
+
+
 def _vertex(auto: Array, at: int) -> float:
     """The top of the parabola through the surroundings of a peak: finer than a bin, and steadied against noise."""
-    reach = min(max(1, at // 16), len(auto) - 1 - at)
+    reach = min(max(1, at // 32), len(auto) - 1 - at)
     around = np.arange(-reach, reach + 1)
     values = auto[at - reach : at + reach + 1]
     if reach < 1 or np.isnan(values).any():

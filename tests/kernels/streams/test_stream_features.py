@@ -101,6 +101,16 @@ def test_poisson_requests_are_neither_regular_nor_bursty() -> None:
     assert found["a.burst_rate"] == pytest.approx(0.004 / INTERVAL, rel=0.1)
 
 
+@pytest.mark.parametrize("length", [5, 60, 400])
+def test_long_requests_have_no_period_either(length: int) -> None:
+    """Pulses that are alike for long have few independent samples: chance peaks are higher."""
+    claimed = [
+        not np.isnan(features(synthetic.requests(20_000, 0.3 / length, length, seed), interval=5e-4)["a.period"])
+        for seed in range(20)
+    ]
+    assert sum(claimed) <= 1
+
+
 def test_clustered_requests_are_bursty() -> None:
     parts = [synthetic.requests(2000, 0.1, 3, seed) for seed in range(5)]
     quiet = np.zeros(18_000)
