@@ -91,7 +91,7 @@ def _requests() -> Iterator[Feature]:
 
 
 def _steps(prefix: str, what: str, unknown: tuple[str, ...]) -> Iterator[Feature]:
-    source = "Wu and others, ISCA 2002 (stride profiles)" if prefix == "stride" else _GUIDE
+    source = "Wu, PLDI 2002 (stride profiles)" if prefix == "stride" else _GUIDE
     yield _share(f"{prefix}_zero", f"{what} of 0 bytes.", source, unknown)
     yield _share(f"{prefix}_unit", f"{what} of the width of the access, up or down.", source, unknown)
     chained = f"{what} that have another before them: the share that"
@@ -105,7 +105,7 @@ def _steps(prefix: str, what: str, unknown: tuple[str, ...]) -> Iterator[Feature
 
 def _reuse(unit: str, size: int) -> Iterator[Feature]:
     no, source = (_WARPS, _ACCESSES), "Mattson and others 1970; SHARDS, FAST 2015"
-    note = "distances times every_access"
+    note = "distances scaled"
     for group, first in enumerate(DISTANCE_EDGES):
         last = DISTANCE_EDGES[group + 1] - 1 if group + 1 < len(DISTANCE_EDGES) else None
         low = 1 << first >> 1
@@ -120,7 +120,7 @@ def _reuse(unit: str, size: int) -> Iterator[Feature]:
 
 
 def _footprint() -> Iterator[Feature]:
-    no, own, note = (_WARPS, _ACCESSES), "own", "count times every_access"
+    no, own, note = (_WARPS, _ACCESSES), "own", "count scaled"
     yield Feature("footprint_lines", "log2 lines", 0, 62, "Different lines of 128 bytes.", "Denning 1968", no, note)
     yield Feature(
         "footprint_sectors", "log2 sectors", 0, 62, "Different sectors of 32 bytes.", "Denning 1968", no, note
@@ -141,7 +141,7 @@ def _footprint() -> Iterator[Feature]:
 
 
 def _entropies() -> Iterator[Feature]:
-    biased = "low where the sample has few accesses a page"
+    biased = "low if few are kept"
     for name, size in (("small_page", "4 KiB"), ("large_page", "2 MiB")):
         text = f"Entropy of the {size} page of a reference to a line"
         yield Feature(f"{name}_entropy", "bits", 0, 62, f"{text}.", "Shannon 1948", (_LINES,), biased)
@@ -152,7 +152,7 @@ def _entropies() -> Iterator[Feature]:
     )
     text += "that so many steps can have: 0 if all are equal, 1 if all differ."
     yield _share("difference_entropy", text, "Shannon 1948", (_ACCESSES, _LINES))
-    note = "by_line: of the kept lines"
+    note = "of what is kept"
     for name, low, high in BIT_GROUPS:
         text = f"Mean of the entropies of address bits {low} to {high}."
         yield Feature(f"bit_entropy_{name}", "bits", 0, 1, text, "Shannon 1948", (), note)
@@ -172,7 +172,7 @@ def _kinds() -> Iterator[Feature]:
         text = f"{which} of the chain of loads that an address waits for."
         yield Feature(f"depth_{name}", "log2(1 + loads)", 0, 16, text, source)
     text = "Longest chain of loads that an address waits for."
-    yield Feature("depth_longest", "log2(1 + loads)", 0, 16, text, source, (), "low: the longest may be left out")
+    yield Feature("depth_longest", "log2(1 + loads)", 0, 16, text, source, (), "low")
     no = (_ACCESSES, _LINES)
     text = "Mean of the log2 bin (0, 1, 2 to 3, ...) of a thread's loads before each of its stores or atomics."
     yield Feature("loads_before_store", "log2 bin", 0, 32, text, "own", no)
@@ -180,23 +180,25 @@ def _kinds() -> Iterator[Feature]:
 
 
 def _phases() -> Iterator[Feature]:
+    noisy = "high if few are kept"
     cut = "over 32 equal parts of the log"
     source = "Sherwood and others, ASPLOS 2002 (phases)"
     no, lines = (_WARPS, _ACCESSES), (_LINES,)
     text = f"Standard deviation by mean of the different lines, {cut}."
-    yield Feature("footprint_variation", "ratio", 0, 6, text, source, no)
-    yield Feature("read_share_deviation", "share", 0, 0.5, f"Standard deviation of the share of loads, {cut}.", source)
+    yield Feature("footprint_variation", "ratio", 0, 6, text, source, no, noisy)
+    text = f"Standard deviation of the share of loads, {cut}."
+    yield Feature("read_share_deviation", "share", 0, 0.5, text, source, (), noisy)
     text = f"Standard deviation by mean of the sectors per request, {cut}."
-    yield Feature("sectors_variation", "ratio", 0, 6, text, source, lines)
+    yield Feature("sectors_variation", "ratio", 0, 6, text, source, lines, noisy)
     text = f"Standard deviation of log2(1 + mean depth), {cut}."
-    yield Feature("depth_deviation", "log2(1 + loads)", 0, 16, text, source)
+    yield Feature("depth_deviation", "log2(1 + loads)", 0, 16, text, source, (), noisy)
     text = "Mean over neighbouring parts of the share of lines that only one of the two touches."
     yield _share("working_set_distance", text, "Dhodapkar and Smith, ISCA 2002", no)
     text = (
         "Borders between parts where the share of loads changes by more than 0.1, sectors per request or lines by more "
     )
     text += "than half their log2, or log2(1 + mean depth) by more than 1; of what is known."
-    yield Feature("phase_changes", "share", 0, 1, text, source, (), "judged by what stays known")
+    yield Feature("phase_changes", "share", 0, 1, text, source, (), "by what is known")
 
 
 def _table() -> tuple[Feature, ...]:

@@ -93,41 +93,64 @@ def measure(log: AddressLog, machine: Machine, most_lines: int) -> Counts:
         Lines, and sectors, whose reuse distances are taken at most.
     """
     n, by_line = len(log), np.int64(log.sampling.by_line)
-    chunk = machine.chunk(n)
     rows, thread_rows = _rows(log, machine)
-    threads, windows = -(-n // chunk), machine.zeros(cells.WINDOWS * cells.WINDOW_CELLS)
-    column_cells, depths = machine.zeros(cells.COLUMN_CELLS), machine.zeros(cells.DEPTHS)
-    machine.run("columns", threads, rows, np.int64(n), np.int64(chunk), column_cells, depths, windows)
-    cell, counts = machine.zeros(cells.REQUEST_CELLS), machine.empty(2 * threads)
-    machine.run("requests", threads, rows, np.int64(n), np.int64(chunk), by_line, cell, windows, counts)
-    request_cells = machine.download(cell)
-    require_single(int(request_cells[cells.TWINS]))
-    sectors, lines, when = _streams(machine, rows, n, by_line, machine.download(counts))
-    last = int((log.address + log.width).max()) - base_of(log)
-    scale = scale_of(log.sampling)
-    line_stream, sector_stream = _sorted(machine, lines, last >> 7), _sorted(machine, sectors, last >> 5)
-    classes = _line_counts(machine, line_stream, when, n, windows)
-    column = machine.download(column_cells)
+    windows = machine.zeros(cells.WINDOWS * cells.WINDOW_CELLS)
+    columns = _columns(machine, rows, n, windows)
+    requests, streams, when = _requests(machine, rows, n, by_line, windows)
+    last, scale = int((log.address + log.width).max()) - base_of(log), scale_of(log.sampling)
+    lines, sectors = _sorted(machine, streams[0], last >> 7), _sorted(machine, streams[1], last >> 5)
+    classes = _line_counts(machine, lines, when, n, windows)
     return Counts(
-        kinds=column[: cells.WIDTHS],
-        widths=column[cells.WIDTHS : cells.WIDTHS + 6],
-        bits=column[cells.WIDTHS + 6 :],
-        depths=machine.download(depths),
-        sectors=request_cells[: cells.LANES].reshape(3, cells.SECTORS),
-        lanes=request_cells[cells.LANES : cells.REQUEST_STEPS],
-        asked=int(request_cells[cells.ASKED]),
-        distinct_bytes=int(request_cells[cells.DISTINCT]),
-        lane_steps=_steps(request_cells[cells.REQUEST_STEPS : cells.TWINS]),
+        **columns,
+        **requests,
         **_thread_counts(machine, thread_rows, n, int(log.launch.max())),
-        lines=_runs(machine, line_stream.ordered, line_stream.n, 0),
-        small_pages=_runs(machine, line_stream.ordered, line_stream.n, 5),
-        large_pages=_runs(machine, line_stream.ordered, line_stream.n, 14),
-        sector_set=_runs(machine, sector_stream.ordered, sector_stream.n, 0),
+        lines=_runs(machine, lines.ordered, lines.n, 0),
+        small_pages=_runs(machine, lines.ordered, lines.n, 5),
+        large_pages=_runs(machine, lines.ordered, lines.n, 14),
+        sector_set=_runs(machine, sectors.ordered, sectors.n, 0),
         line_classes=classes,
         windows=machine.download(windows).reshape(cells.WINDOWS, cells.WINDOW_CELLS),
-        line_reuse=_reuse(machine, line_stream, scale, most_lines),
-        sector_reuse=_reuse(machine, sector_stream, scale, most_lines),
+        line_reuse=_reuse(machine, lines, scale, most_lines),
+        sector_reuse=_reuse(machine, sectors, scale, most_lines),
     )
+
+
+def _columns(machine: Machine, rows: Any, n: int, windows: Any) -> dict[str, Any]:
+    """What single accesses tell."""
+    chunk, cell, depths = machine.chunk(n), machine.zeros(cells.COLUMN_CELLS), machine.zeros(cells.DEPTHS)
+    machine.run("columns", -(-n // chunk), rows, np.int64(n), np.int64(chunk), cell, depths, windows)
+    found, bits = machine.download(cell), cells.WIDTHS + 6
+    return {
+        "kinds": found[: cells.WIDTHS],
+        "widths": found[cells.WIDTHS : bits],
+        "bits": found[bits:],
+        "depths": machine.download(depths),
+    }
+
+
+def _requests(
+    machine: Machine, rows: Any, n: int, by_line: np.int64, windows: Any
+) -> tuple[dict[str, Any], tuple[_Counted, _Counted], Any]:
+    """What requests tell; their references to lines and to sectors, and what stands beside those to lines."""
+    chunk, cell = machine.chunk(n), machine.zeros(cells.REQUEST_CELLS)
+    threads, size = -(-n // chunk), (np.int64(n), np.int64(chunk))
+    counts = machine.empty(2 * threads)
+    machine.run("requests", threads, rows, *size, by_line, cell, windows, counts)
+    found = machine.download(cell)
+    require_single(int(found[cells.TWINS]))
+    pairs = machine.download(counts).reshape(-1, 2)
+    offsets = machine.upload(np.ascontiguousarray(np.cumsum(pairs, 0) - pairs).reshape(-1))
+    sector_n, line_n = (int(total) for total in pairs.sum(0))
+    sectors, lines, when = machine.empty(sector_n), machine.empty(line_n), machine.empty(line_n)
+    machine.run("emit", threads, rows, *size, by_line, offsets, sectors, lines, when)
+    counted = {
+        "sectors": found[: cells.LANES].reshape(3, cells.SECTORS),
+        "lanes": found[cells.LANES : cells.REQUEST_STEPS],
+        "asked": int(found[cells.ASKED]),
+        "distinct_bytes": int(found[cells.DISTINCT]),
+        "lane_steps": _steps(found[cells.REQUEST_STEPS : cells.TWINS]),
+    }
+    return counted, ((lines, line_n), (sectors, sector_n)), when
 
 
 def _steps(found: IntArray) -> Steps:
@@ -161,19 +184,6 @@ def _rows(log: AddressLog, machine: Machine) -> tuple[Any, Any]:
         rows = sort(rows, -1, -1, 0, wide["thread"])
         rows = sort(rows, wide["order"], 0, -1, wide["launch"] + wide["order"])
     return rows, sort(rows, wide["thread"], -1, 0, wide["launch"] + wide["thread"])
-
-
-def _streams(
-    machine: Machine, rows: Any, n: int, by_line: np.int64, counts: IntArray
-) -> tuple[_Counted, _Counted, Any]:
-    """References to sectors and to lines with their number, and what stands beside the latter."""
-    chunk, pairs = machine.chunk(n), counts.reshape(-1, 2)
-    offsets = machine.upload(np.ascontiguousarray(np.cumsum(pairs, 0) - pairs).reshape(-1))
-    sector_n, line_n = (int(total) for total in pairs.sum(0))
-    sectors, lines, when = machine.empty(sector_n), machine.empty(line_n), machine.empty(line_n)
-    size = (np.int64(n), np.int64(chunk))
-    machine.run("emit", len(pairs), rows, *size, by_line, offsets, sectors, lines, when)
-    return (sectors, sector_n), (lines, line_n), when
 
 
 def _sorted(machine: Machine, counted: _Counted, most: int) -> _Stream:

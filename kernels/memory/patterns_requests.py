@@ -175,7 +175,8 @@ def _units(starts: Any, ends: Any, lanes: Any, shift: Any) -> Any:
 @device
 def _lane_steps(rows: Any, first: Any, end: Any, mine: Any) -> None:
     """Count the steps from each lane of a request to the next, where no lane is missing between them."""
-    tag, before, previous, chained = rows[first, 2] & _TAG, np.int64(first), np.int64(0), False
+    before: Any = np.int64(first)
+    tag, previous, chained = rows[first, 2] & _TAG, np.int64(0), False
     for k in range(first + 1, end):
         if rows[k, 2] & _TAG == tag:
             if rows[k, 1] >> 32 == (rows[before, 1] >> 32) + 1:
@@ -234,7 +235,8 @@ def requests(
 @device
 def _write(starts: Any, ends: Any, lanes: Any, shift: Any, place: Any, found: Any, when: Any, mark: Any) -> Any:
     """Write the different blocks of a request, ascending, and its mark beside each; return the next place."""
-    last, at = np.int64(-1), np.int64(place)
+    last: Any = np.int64(-1)
+    at: Any = np.int64(place)
     for lane in range(lanes):
         for unit in range(max(starts[lane] >> shift, last + 1), ((ends[lane] - 1) >> shift) + 1):
             found[at] = unit

@@ -82,7 +82,8 @@ def buckets_of(keys: IntArray) -> IntArray:
     value = (keys & 0xFFFFFFFF).astype(np.uint32) ^ ((keys >> 32).astype(np.uint32) * np.uint32(40503))
     value = (value ^ value >> np.uint32(16)) * np.uint32(0x7FEB352D)
     value = (value ^ value >> np.uint32(15)) * np.uint32(0x846CA68B)
-    return (value ^ value >> np.uint32(16)).astype(np.int64) & (BUCKETS - 1)
+    buckets: IntArray = (value ^ value >> np.uint32(16)).astype(np.int64) & (BUCKETS - 1)
+    return buckets
 
 
 def reuse(keys: IntArray, previous: IntArray, scale: int, most: int) -> Reuse:
