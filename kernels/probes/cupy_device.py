@@ -85,9 +85,9 @@ class CupyDevice:
             raise NoDeviceError(f"{got} ({error})", f"a GPU and a driver for CUDA {oldest}", remedy) from error
         if not 0 <= self._index < count:
             raise NoDeviceError(f"GPU {self._index}", f"0 to {count - 1}", "Choose one that this process may see.")
-        free, mig, name = _nvml(str(runtime.deviceGetPCIBusId(self._index)))
+        free, mig = _nvml(str(runtime.deviceGetPCIBusId(self._index)))
         return DeviceFacts(
-            name=name or f"GPU {self._index}",
+            name=runtime.getDeviceProperties(self._index)["name"].decode(),
             capability=(self._ask(_CAPABILITY_MAJOR), self._ask(_CAPABILITY_MINOR)),
             multiprocessors=self._ask(runtime.cudaDevAttrMultiProcessorCount),
             l2_bytes=self._ask(runtime.cudaDevAttrL2CacheSize),
@@ -183,7 +183,9 @@ class CupyDevice:
     def read(self, name: str) -> NDArray[Any]:
         """Copy an array to the host."""
         with self._cupy.cuda.Device(self._index):
-            return np.asarray(self._arrays[name].get(stream=self._stream))
+            copied = np.asarray(self._arrays[name].get(stream=self._stream))
+            self._stream.synchronize()  # older versions of CuPy copy in the background
+            return copied
 
     def close(self) -> None:
         """Give all memory back; may be called twice."""
@@ -203,23 +205,23 @@ def kernels_of(source: str) -> list[str]:
     return fixed.get(source) or [probe.kernel for probe in PROBES]
 
 
-def _nvml(bus: str) -> tuple[int | None, bool, str]:
-    """Free memory, whether MIG is on, and the name of a GPU; what NVML does not tell is None, False or empty."""
+def _nvml(bus: str) -> tuple[int | None, bool]:
+    """Free memory of a GPU without a context, and whether MIG is on; None and False where NVML does not tell."""
     try:
         pynvml: Any = import_module("pynvml")
     except ImportError:
-        return None, False, ""
+        return None, False
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return None, False, ""
+        return None, False
     try:
         handle = pynvml.nvmlDeviceGetHandleByPciBusId(bus)
-        name = str(pynvml.nvmlDeviceGetName(handle))
-        mig = _mig(pynvml, handle)
-        return (None if mig else int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)), mig, name
+        if _mig(pynvml, handle):
+            return None, True
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).free), False
     except pynvml.NVMLError:
-        return None, False, ""
+        return None, False
     finally:
         pynvml.nvmlShutdown()
 

@@ -29,6 +29,8 @@ _LAUNCH_US: Final = 2.0
 _SLOW_CLOCK: Final = 1_000.0
 """Cycles a microsecond that the first plan counts on; real clocks are faster."""
 
+_MOST_EXCESS: Final = 2.0
+_LEAST_SCALE: Final = 0.05
 _FASTER: Final = 8
 """What is measured this much below the first plan is the step of the GPU's timer, not the cost."""
 
@@ -105,7 +107,9 @@ class Budget:
         own = gpu_us - lost_us
         self._fixed.append(max(own - sum(spent_us.values()), 0.0))
         if own > self.budget_us:
-            self._scale = max(self._scale * 0.8 * self.budget_us / own, 0.05)
+            # A turn of another context that nobody saw must not stop the probes for many rounds.
+            excess = min(own / self.budget_us, _MOST_EXCESS)
+            self._scale = max(self._scale * 0.8 / excess, _LEAST_SCALE)
         elif own < 0.7 * self.budget_us:
             self._scale = min(self._scale * 1.1, 1.0)
 

@@ -103,6 +103,7 @@ def fake_cupy(attributes=ATTRIBUTES, driver=13020, free=1 << 36, room=1 << 36):
         getDeviceCount=lambda: 1,
         deviceGetAttribute=lambda attribute, index: attributes[attribute],
         deviceGetPCIBusId=lambda index: "0000:01:00.0",
+        getDeviceProperties=lambda index: {"name": b"NVIDIA H100"},
         memGetInfo=lambda: (free, 1 << 37),
         cudaDevAttrMultiProcessorCount=16,
         cudaDevAttrL2CacheSize=38,
@@ -221,7 +222,6 @@ def nvml(free: int, mig: int):
         nvmlInit=lambda: None,
         nvmlShutdown=lambda: None,
         nvmlDeviceGetHandleByPciBusId=lambda bus: bus,
-        nvmlDeviceGetName=lambda handle: "NVIDIA H100",
         nvmlDeviceGetMemoryInfo=lambda handle: types.SimpleNamespace(free=free),
         nvmlDeviceGetMigMode=lambda handle: [mig, mig],
     )

@@ -131,6 +131,30 @@ def test_a_time_slice_inside_a_probe_lies_in_its_highest_quantile_only(host):
     assert not taken.over_budget
 
 
+def test_a_time_slice_before_the_watch_is_a_slice_too(host):
+    device = host()
+    with open_session(device) as session:
+        settled(session)
+        begun = next(start for kernel, start, _ in device.steps if kernel == "spin_gaps")
+        device.taken = [(device.now + begun - 500, 1_500_000)]
+        taken = session.round()
+    assert (taken.gaps.count, taken.gaps.slices) == (0, 1)
+    assert not taken.over_budget
+
+
+def test_a_time_slice_that_nobody_saw_does_not_stop_the_probes(host):
+    device = host()
+    with open_session(device) as session:
+        settled(session)
+        usual = session.round().repetitions
+        ended = next(end for kernel, _, end in device.steps if kernel == "spin_gaps")
+        device.taken = [(device.now + ended + 10, 1_500_000)]
+        assert session.round().over_budget
+        after = [session.round() for _ in range(12)]
+    assert after[-1].repetitions == usual
+    assert all(sum(taken.repetitions.values()) > 0 for taken in after)
+
+
 @pytest.mark.parametrize("threshold_ns", [5_000, 50_000])
 def test_gap_statistics_of_a_known_gap(host, threshold_ns):
     device = host()
