@@ -22,9 +22,10 @@ _BLOCK: Final = 256
 
 def _chains(threads: int, rounds: int, a: np.uint32, b: np.uint32) -> NDArray[np.uint32]:
     """Results of the threads of one block."""
-    v = np.arange(threads, dtype=np.uint32)[:, None] * np.uint32(977) + np.arange(_CHAINS, dtype=np.uint32)
+    start = np.arange(threads, dtype=np.uint32)[:, None] * np.uint32(977) + np.arange(_CHAINS, dtype=np.uint32)
+    v: NDArray[np.uint32] = np.asarray(start, np.uint32)
     for i in range(rounds):
-        v = v * a + b
+        v = np.asarray(v * a + b, np.uint32)
         v = (v ^ a) | (v & b)
         v = rotate(v, 7) + np.uint32(i)
     return np.asarray(np.bitwise_xor.reduce(v, axis=1), np.uint32)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hashwarden.errors import UsageError
 from hashwarden.kernels.workloads.native import operations
 from hashwarden.kernels.workloads.native.define import define
 from hashwarden.kernels.workloads.native.launches import fill, store
@@ -31,6 +32,7 @@ _BLOCK: Final = 64
 """Edges whose hashes are chained in Cuckaroo."""
 _SAMPLE: Final = 1 << 18
 _ALL_BELOW: Final = 1 << 16
+_MOST_NODE_BITS: Final = 17
 _MOST_BLOCKS: Final = 8192
 
 U64 = NDArray[np.uint64]
@@ -130,8 +132,17 @@ def _chained(keys: U64, blocks: U64, bits: int) -> NDArray[np.uint32]:
 
 
 def build_mean_plan(settings: Settings, seed: int) -> Plan:
-    """Plan trimming of Cuckaroo graphs, a whole graph a step: its edges, and ``rounds`` rounds."""
+    """Plan trimming of Cuckaroo graphs, a whole graph a step: its edges, and ``rounds`` rounds.
+
+    Raises
+    ------
+    UsageError
+        If the nodes of a bucket are too many for two bits each in shared memory.
+    """
     bits, x_bits, rounds, keys = settings["edge_bits"], settings["bucket_bits"], settings["rounds"], _keys(seed)
+    if not 2 <= bits - x_bits <= _MOST_NODE_BITS:
+        expected = f"from edge_bits - {_MOST_NODE_BITS} to edge_bits - 2"
+        raise UsageError(f"bucket_bits = {x_bits} for edge_bits = {bits}", expected, "Choose a value in this range.")
     count, buckets = 1 << bits, 1 << x_bits
     mean = count // buckets
     capacity = mean + 8 * int(mean**0.5) + 64
@@ -179,7 +190,8 @@ def _check_mean(results: Mapping[str, NDArray[Any]], keys: U64, bits: int, round
     require_share("edges left", len(got), 1 << bits, _alive(rounds))
     _, degrees = np.unique(left[:, 1], return_counts=True)
     require_equal("ends met once only", np.array([(degrees < 2).sum()]), np.array([0]))
-    blocks = np.random.default_rng(1).choice((1 << bits) // _BLOCK, _SAMPLE // _BLOCK, replace=False)
+    every = (1 << bits) // _BLOCK
+    blocks = np.random.default_rng(1).choice(every, min(every, _SAMPLE // _BLOCK), replace=False)
     some = _chained(keys, blocks.astype(np.uint64), bits)
     require_share("edges of a sample left", int(np.isin(_joined(some), _joined(got)).sum()), len(some), _alive(rounds))
 

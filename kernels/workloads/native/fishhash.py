@@ -69,7 +69,9 @@ def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan a search over ``nonces`` nonces a step in a table of ``items`` items of 128 bytes."""
     header, nonces, count = header_of(seed, _HEADER), settings["nonces"], settings["items"]
     cache = light_cache(seed, settings["cache_items"])
-    search = Search(nonces, lambda span: _hash(header, cache, count, span), first=seed << 32)
+    search = Search(
+        nonces, lambda span: _hash(header, cache, count, span), first=seed << 32, all_below=256, quick=False
+    )
 
     def launch(first: np.uint64, threads: int, digests: str | np.uint64, best: str) -> NativeLaunch:
         arguments = ("table", np.uint32(count), first, search.limit, digests, best)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hashwarden.errors import UsageError
 from hashwarden.kernels.workloads.native import operations
 from hashwarden.kernels.workloads.native.define import NONCES, define
 from hashwarden.kernels.workloads.native.search import NULL, Search, grid, header_of, last_head
@@ -18,11 +19,21 @@ from hashwarden.kernels.workloads.workload import Parameter, Settings
 __all__ = ["WORKLOADS", "build_plan"]
 
 _SOURCE: Final = "scrypt"
+_MOST_ROWS: Final = 1 << 29
 
 
 def build_plan(settings: Settings, seed: int) -> Plan:
-    """Plan a search over ``nonces`` nonces a step, each with a pad of its own of ``128 << log_n`` bytes."""
+    """Plan a search over ``nonces`` nonces a step, each with a pad of its own of ``128 << log_n`` bytes.
+
+    Raises
+    ------
+    UsageError
+        If the pads are larger than the kernel's 32-bit places reach.
+    """
     header, nonces, log_n = header_of(seed, 80), settings["nonces"], settings["log_n"]
+    if nonces << log_n > _MOST_ROWS:
+        expected = f"at most {_MOST_ROWS >> log_n:,} for log_n = {log_n}"
+        raise UsageError(f"nonces = {nonces:,}", expected, "Choose fewer nonces a step.")
     variant, cost = f"LOG_N={log_n}", 1 << log_n
 
     def oracle(span: NDArray[np.uint64]) -> NDArray[np.uint8]:

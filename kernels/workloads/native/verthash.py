@@ -84,7 +84,9 @@ def build_plan(settings: Settings, seed: int) -> Plan:
         low = np.flatnonzero(state[:, 7] <= limit)
         require_equal("lowest hit", results["best"], np.array([*low[:1], 2**32 - 1][:1], np.uint32))
 
-    fill_file = NativeLaunch("chacha_pad", "pad_fill", *grid(chunks, 64), ("key", np.uint32(0), "file"), fill_variant)
+    block = min(64, chunks & -chunks)  # the kernel asks no thread whether it has a chunk
+    fill_shape = ((chunks // block,), (block,))
+    fill_file = NativeLaunch("chacha_pad", "pad_fill", *fill_shape, ("key", np.uint32(0), "file"), fill_variant)
     return Plan(
         {
             "key": np.frombuffer(key, "<u4"),

@@ -162,7 +162,7 @@ class CudaError(RuntimeError):
     pass
 
 
-class OutOfMemory(MemoryError):
+class OutOfMemoryError(MemoryError):
     pass
 
 
@@ -204,7 +204,7 @@ class StandIn:
             runtime=calls,
             driver=SimpleNamespace(launchKernel=self._launch, funcSetAttribute=lambda *it: self.log.append(it)),
             function=SimpleNamespace(Module=Module),
-            memory=SimpleNamespace(OutOfMemoryError=OutOfMemory),
+            memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             Device=lambda: SimpleNamespace(compute_capability=capability),
             MemoryPool=lambda: pool,
             using_allocator=lambda _: nullcontext(),
@@ -219,7 +219,7 @@ class StandIn:
 
     def _make(self, array):
         if array.nbytes > self.memory:
-            raise OutOfMemory("Out of memory allocating 4,096 bytes")
+            raise OutOfMemoryError("Out of memory allocating 4,096 bytes")
         return DeviceArray(array)
 
     def _launch(self, function, gx, gy, gz, bx, by, bz, shared, stream, parameters, extra):
@@ -281,7 +281,7 @@ def test_memory_that_runs_out_is_told() -> None:
         ({"error": "cudaErrorInsufficientDriver: too old", "driver": 0}, "no NVIDIA driver answers"),
         (
             {"error": "cudaErrorInsufficientDriver: too old", "driver": 12080},
-            "a driver for CUDA 12.8; expected one for CUDA 13.0 or newer .driver 580.65.. Update the driver, or .*cuda12",
+            "a driver for CUDA 12.8; expected one for CUDA 13.0 or newer .driver 580.65.. Update the driver.*cuda12",
         ),
         ({"error": "cudaErrorNoDevice: nothing"}, "cudaErrorNoDevice: nothing"),
         ({"capability": "70"}, "a GPU of compute capability 7.0"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hashwarden.kernels.workloads.native
-from hashwarden.errors import CheckError
+from hashwarden.errors import CheckError, UsageError
 from hashwarden.kernels.workloads.engines.base import Results
 from hashwarden.kernels.workloads.workload import LABELS
 
@@ -74,3 +74,40 @@ def test_it_is_reproducible_and_its_work_is_counted(workload) -> None:
     assert one.work.units > 0
     assert one.work.int_ops + one.work.float_ops + one.work.tensor_ops + one.work.dram_bytes > 0
     assert set(one.symbols) == set(two.symbols)
+
+
+LARGER = {
+    "cuckatoo-lean-native": {"edge_bits": 17, "rounds": 1},
+    "cuckaroo-mean-native": {"edge_bits": 17, "bucket_bits": 5, "rounds": 4},
+    "equihash-144-5-native": {"n": 96},
+    "ethash-native": {"nonces": 256},
+    "fishhash-native": {"nonces": 512},
+    "gemm-int8-native": {"m": 100, "layers": 1},
+    "kawpow-native": {"nonces": 256},
+    "scrypt-native": {"nonces": 8192, "log_n": 4},
+    "sha256d-native": {"nonces": 1 << 18},
+    "stencil-native": {"side": 40},
+    "tilepow-native": {"n": 128},
+}
+"""Sizes at which the checks sample, and compare counts with what chance says."""
+
+
+@pytest.mark.parametrize("name", LARGER)
+def test_checks_that_sample_hold_at_larger_sizes(native_engine, name) -> None:
+    workload = next(it for it in WORKLOADS if it.name == name)
+    with native_engine(workload.native(workload.settings("small", LARGER[name]), 4)) as engine:
+        engine.check()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("cuckaroo-mean-native", {"edge_bits": 26, "bucket_bits": 4}),
+        ("equihash-native", {"n": 100}),
+        ("scrypt-native", {"nonces": 1 << 20, "log_n": 10}),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(name, changes) -> None:
+    workload = next(it for it in WORKLOADS if it.name == name)
+    with pytest.raises(UsageError):
+        workload.native(workload.settings("small", changes), 1)
