@@ -3,7 +3,7 @@
 A two-sample test slides over the binned window: the means of the stretches on either side of each bin
 boundary, in units of their standard error (Welch's t). Its local maxima over a threshold are the changes;
 the cost is linear and the memory that of the bins. It is the sliding-window kind of change detection
-(Truong, Oudre and Vayatis 2020, section 5.2.1).
+(Truong, Oudre and Vayatis 2020).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIDE_SHARE: Final = 32
 """A side of the test is the window divided by this: shorter phases are not seen."""
 
 THRESHOLD: Final = 6.0
-"""Standard errors between the two sides; 500 tests on white noise pass it less than once in 10,000 windows."""
+"""Standard errors between the two sides: 13 of 15,000 windows of white noise had any (counted, without `EFFECT`)."""
 
 EFFECT: Final = 0.1
 """Share of the level that a change has to move."""

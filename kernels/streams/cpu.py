@@ -265,10 +265,12 @@ def _fano(window: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def _psd(window: npt.NDArray[Any], plan: Plan) -> npt.NDArray[np.float64]:
     if not plan.segment:
         return np.empty((0, plan.channels))
-    taper = hann(plan.segment)
-    tapered, energy = np.empty((plan.segments, plan.segment)), np.empty(plan.segments)
-    found = []
+    taper, found = hann(plan.segment), []
     for c in range(plan.channels):
-        _taper(window, c, taper, tapered, energy)
-        found.append(spectra.power(np, tapered, energy, plan.interval_s))
+        sums = []
+        for first, count in spectra.batches(plan):
+            tapered, energy = np.empty((count, plan.segment)), np.empty(count)
+            _taper(window[first * plan.segment // 2 :], c, taper, tapered, energy)
+            sums.append(spectra.power(np, tapered, energy, plan.interval_s))
+        found.append(spectra.mean_power(np, sums))
     return np.stack(found, axis=1)

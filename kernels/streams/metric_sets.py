@@ -93,6 +93,8 @@ UNVERIFIED: Final = (
     "that values read while a known kernel runs are what the kernel does",
     "bytes of the hardware buffer that a sample takes",
     "how fast samples are decoded on the host",
+    "that sampling goes on after a full buffer once it is stopped and started",
+    "how CUPTI answers while another process, Nsight or DCGM say, reads the counters",
     "the system clock of GA100, by which its samples are timed",
 )
 """What was not tried on a GPU."""

@@ -222,15 +222,18 @@ def _bursts(xp: Any, launch: Launch, window: Any, peaks: Any, plan: Plan) -> Any
 
 
 def _psd(xp: Any, launch: Launch, window: Any, plan: Plan) -> Any:
-    """One channel after the other, so that the segments of all are never held at once."""
+    """One channel and a portion of segments after the other, so that never are all of them held."""
     if not plan.segment:
         return xp.empty((0, plan.channels))
-    taper = xp.asarray(hann(plan.segment))
-    out, energy = xp.empty((plan.segments, plan.segment)), xp.empty(plan.segments)
+    taper, found = xp.asarray(hann(plan.segment)), []
     least = np.float64(sizes.SEGMENT_PRESENT * plan.segment)
-    where = (taper, np.int32(plan.segment), np.int32(plan.segments), least, out, energy)
-    found = []
     for channel in range(plan.channels):
-        launch("taper_segments", plan.segments, _THREADS, window, np.int32(plan.channels), np.int32(channel), *where)
-        found.append(spectra.power(xp, out, energy, plan.interval_s))
+        sums = []
+        for first, count in spectra.batches(plan):
+            part = window[first * plan.segment // 2 :]
+            out, energy = xp.empty((count, plan.segment)), xp.empty(count)
+            where = (np.int32(plan.channels), np.int32(channel), taper, np.int32(plan.segment), np.int32(count))
+            launch("taper_segments", count, _THREADS, part, *where, least, out, energy)
+            sums.append(spectra.power(xp, out, energy, plan.interval_s))
+        found.append(spectra.mean_power(xp, sums))
     return xp.stack(found, axis=1)

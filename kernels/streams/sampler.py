@@ -220,6 +220,8 @@ class Sampler:
             If the sampler does not run.
         NoDeviceError, PrivilegeError
             If the GPU can be read no longer; leave the context then.
+        Exception
+            What a user raised, after all users were given the blocks.
         """
         collector = self._running()
         with layer.translated(self.device):
@@ -233,10 +235,20 @@ class Sampler:
             times, values = layer.rows(decoded)
             self.loss.incomplete += decoded.num_populated_samples - decoded.num_completed_samples
         blocks = list(self._blocks(times, values))
-        for block in blocks:
-            for user in self._users:
-                user(block)
+        self._deliver(blocks)
         return blocks
+
+    def _deliver(self, blocks: list[Block]) -> None:
+        """Give every block to every user; one that fails costs the others nothing, and its error is raised last."""
+        failure: Exception | None = None
+        for user in self._users:
+            try:
+                for block in blocks:
+                    user(block)
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _running(self) -> layer.Collector:
         if self._collector is None:

@@ -5,20 +5,22 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from hashwarden.kernels.streams.reduced import CONSTANT, Plan
 
-__all__ = ["lag_correlations", "power"]
+__all__ = ["batches", "lag_correlations", "mean_power", "power"]
+
+BATCH: Final = 256
 
 _TIE = 9
 """Decimals to which two correlations count as equal: then the smaller lag is taken."""
 
 
 def power(xp: Any, tapered: Any, energy: Any, interval_s: float) -> Any:
-    """Mean one-sided power spectral density of the segments of one channel.
+    """Sum of the one-sided power spectral densities of some segments of one channel.
 
     Parameters
     ----------
@@ -33,15 +35,26 @@ def power(xp: Any, tapered: Any, energy: Any, interval_s: float) -> Any:
 
     Returns
     -------
-    array of shape (length // 2 + 1,)
-        NaN if every segment is left out.
+    array of shape (length // 2 + 2,)
+        The sum and, as its last element, the number of segments in it.
     """
     used = energy > 0
     scale = xp.where(used, interval_s / xp.where(used, energy, 1.0), 0.0)
     spectrum = xp.fft.rfft(tapered, axis=1)
-    mean = ((spectrum.real**2 + spectrum.imag**2) * scale[:, None]).sum(axis=0)
-    mean[1:-1] *= 2
-    return mean / xp.where(used.any(), used.sum(), np.nan)
+    total = ((spectrum.real**2 + spectrum.imag**2) * scale[:, None]).sum(axis=0)
+    total[1:-1] *= 2
+    return xp.concatenate([total, used.sum().astype(np.float64)[None]])
+
+
+def batches(plan: Plan) -> list[tuple[int, int]]:
+    """First segment and number of segments of the portions that a spectrum is computed in: memory stays small."""
+    return [(first, min(BATCH, plan.segments - first)) for first in range(0, plan.segments, BATCH)]
+
+
+def mean_power(xp: Any, sums: Any) -> Any:
+    """Mean density from what `power` gave for each portion; NaN if every segment was left out."""
+    total = xp.stack(sums).sum(axis=0)
+    return total[:-1] / xp.where(total[-1] > 0, total[-1], np.nan)
 
 
 def lag_correlations(xp: Any, bins: Any, plan: Plan) -> tuple[Any, Any]:

@@ -107,6 +107,21 @@ def test_every_user_gets_every_block(make: Callable[..., Sampler], driver: Any, 
     assert states[0].interval_s == 5e-4
 
 
+def test_a_user_that_fails_costs_the_others_nothing(
+    make: Callable[..., Sampler], driver: Any, fakes: ModuleType
+) -> None:
+    def fail(block: Block) -> None:
+        raise KeyError(len(block.values))
+
+    driver.made.decodings = [fakes.samples(0, 3, WIDTH) + fakes.samples(5, 2, WIDTH)]
+    with make() as source:
+        source.attach(fail)
+        state = source.state(1.0)
+        with pytest.raises(KeyError, match="3"):
+            source.poll()
+    assert state.samples == 7
+
+
 def test_a_refused_wide_set_becomes_the_core(make: Callable[..., Sampler], driver: Any) -> None:
     driver.made.fails = {"configure": [ValueError("not supported")]}
     with make() as source:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hashwarden.kernels.streams import cpu, raw, reference, synthetic
+from hashwarden.kernels.streams import cpu, raw, reference, spectra, synthetic
 from hashwarden.kernels.streams.reduced import Plan, Reduced
 
 Engine = Callable[[np.ndarray, Plan], Reduced]
@@ -69,6 +69,16 @@ def test_strided_and_double_windows(engine: Engine) -> None:
     check(engine, window[::3, ::2])
     plan = Plan(900, 6, 1e-3, 0)
     np.testing.assert_allclose(engine(window.astype(np.float64), plan).mean, engine(window, plan).mean, rtol=1e-12)
+
+
+def test_a_spectrum_of_many_portions(host_launch: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spectra, "BATCH", 3)
+    window = mixed(4001, 3, 0.1, seed=8)
+    plan = Plan(4001, 3, 1e-3, 0)
+    expected = reference.reduce(window, plan).psd
+    assert plan.segments == 14
+    np.testing.assert_allclose(cpu.reduce(window, plan).psd, expected, rtol=1e-8)
+    np.testing.assert_allclose(raw.reduce_on(np, host_launch, window, plan).psd, expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("activity_starts", [1, 255, 256, 257, 511, 512, 700])
