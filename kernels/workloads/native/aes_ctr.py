@@ -57,7 +57,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
 WORKLOADS: Final = (
     define(
         "aes-ctr-native",
-        "crypto-benign",
+        "aes",
         "AES-128 in counter mode over a large buffer, by tables in shared memory, in CUDA C (FIPS 197)",
         build_plan,
         bound="shared",

@@ -84,7 +84,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
 WORKLOADS: Final = (
     define(
         "autolykos-native",
-        "autolykos2",
+        "autolykos",
         "Autolykos2: 32 elements of a table gathered and added a hash, in CUDA C (Ergo)",
         build_plan,
         bound="memory",
@@ -93,6 +93,6 @@ WORKLOADS: Final = (
             Parameter("elements", "elements", 32, 1 << 31, "32-byte elements of the table"),
         ),
         small={"nonces": 64, "elements": 50},
-        gpu={"nonces": 1 << 22, "elements": 1 << 26},
+        gpu={"nonces": 1 << 23, "elements": 1 << 26},
     ),
 )

@@ -62,6 +62,6 @@ WORKLOADS: Final = (
         bound="integer",
         parameters=(NONCES,),
         small={"nonces": 256},
-        gpu={"nonces": 1 << 25},
+        gpu={"nonces": 1 << 26},
     ),
 )

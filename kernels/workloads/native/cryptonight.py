@@ -109,7 +109,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
 WORKLOADS: Final = (
     define(
         "cryptonight-native",
-        "cryptonight",
+        "scratchpad-aes",
         "CryptoNight-like: an AES-filled scratchpad and a loop bound by latency, in CUDA C (CryptoNote 008)",
         build_plan,
         bound="latency",

@@ -216,7 +216,7 @@ _ROUNDS: Final = Parameter("rounds", "rounds", 1, 512, "rounds of trimming of a 
 WORKLOADS: Final = (
     define(
         "cuckatoo-lean-native",
-        "cuckoo-cycle",
+        "cuckoo",
         "Cuckatoo by lean trimming: a bit an edge and a bit a node, one round a step, in CUDA C (Tromp 2015)",
         build_lean_plan,
         bound="memory",
@@ -227,7 +227,7 @@ WORKLOADS: Final = (
     ),
     define(
         "cuckaroo-mean-native",
-        "cuckoo-cycle",
+        "cuckoo",
         "Cuckaroo by mean trimming: edges sorted into buckets, a graph a step, in CUDA C (Tromp 2015)",
         build_mean_plan,
         bound="memory",

@@ -1,4 +1,4 @@
-"""Equihash (Biryukov and Khovratovich, NDSS 2016) by buckets: one nonce a step, from its strings to its solutions."""
+"""Equihash (Biryukov and Khovratovich, NDSS 2016) by buckets: from the strings of a nonce to its solutions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["WORKLOADS", "build_plan"]
 _SOURCE: Final = "equihash_bucket"
 _HEADER: Final = 140
 _TAILS: Final = 64
-"""Nonces, one a step, before they come again."""
+"""Nonces before they come again."""
 _CAPACITY: Final = 1024
 _SAMPLE: Final = 16
 _SEEDS: Final = 1000
@@ -111,7 +111,7 @@ class _Strings:
 
 
 def build_plan(settings: Settings, seed: int) -> Plan:
-    """Plan one whole solution a step for the parameter ``n``.
+    """Plan the whole solution of ``nonces`` nonces a step for the parameter ``n``.
 
     Raises
     ------
@@ -121,13 +121,13 @@ def build_plan(settings: Settings, seed: int) -> Plan:
     if settings["n"] not in _KINDS:
         known = ", ".join(map(str, _KINDS))
         raise UsageError(f"n = {settings['n']}", f"one of {known}", "Choose one of them.")
-    kind, header = _KINDS[settings["n"]], header_of(seed, _HEADER)
+    kind, nonces, header = _KINDS[settings["n"]], settings["nonces"], header_of(seed, _HEADER)
     tails = np.random.default_rng(seed + 1).integers(0, 2**64, (_TAILS, 2), np.uint64)
     tails[:, 1] &= np.uint64(2**32 - 1)
     person = b"ZcashPoW" + kind.n.to_bytes(4, "little") + kind.k.to_bytes(4, "little")
     middle = blake2b_midstate(header[:128], kind.n // 8 * kind.each, person)
-    strings = _Strings(header[:128] + tails[0].tobytes()[:12], kind)
-    words, buckets = -(-kind.n // 32), 1 << kind.bucket_bits
+    strings = _Strings(header[:128] + tails[nonces - 1].tobytes()[:12], kind)
+    words, buckets, strings_made = -(-kind.n // 32), 1 << kind.bucket_bits, kind.hashes * kind.each
     return Plan(
         {
             "tails": tails,
@@ -138,11 +138,13 @@ def build_plan(settings: Settings, seed: int) -> Plan:
             "found": Empty((1,), np.uint32),
             "indices": Empty((_CAPACITY, 1 << kind.k), np.uint32),
         },
-        step=lambda number: _solve(kind, number % _TAILS),
+        step=lambda number: tuple(
+            launch for i in range(nonces) for launch in _solve(kind, (number * nonces + i) % _TAILS)
+        ),
         work=Work(
-            units=1,
-            dram_bytes=kind.hashes * kind.each * (4 * words + 8) + (kind.k - 1) * kind.places * (2 * 4 * words + 8),
-            int_ops=kind.hashes * operations.BLAKE2B + kind.k * kind.places * words * 2,
+            units=nonces,
+            dram_bytes=nonces * strings_made * (4 * words + 8 + (kind.k - 1) * (2 * 4 * words + 8)),
+            int_ops=nonces * (kind.hashes * operations.BLAKE2B + kind.k * strings_made * words * 2),
         ),
         check=lambda results: _check(results, kind, strings),
         symbols={
@@ -199,6 +201,9 @@ def _check_seeds(refs: NDArray[np.uint32], counts: NDArray[np.uint32], kind: _Ki
         require_equal("indices of strings", np.sort(indices), np.arange(len(filled), dtype=np.uint32))
 
 
+_LENGTH: Final = Parameter("n", "bits", 48, 200, "length of a string: 48, 96, 144 (k 5) or 200 (k 9)")
+_NONCES: Final = Parameter("nonces", "nonces", 1, _TAILS, "nonces of a step")
+
 WORKLOADS: Final = (
     define(
         "equihash-native",
@@ -206,9 +211,9 @@ WORKLOADS: Final = (
         "Equihash by buckets: strings, rounds of pairing and recovery, in CUDA C (NDSS 2016)",
         build_plan,
         bound="memory",
-        parameters=(Parameter("n", "bits", 48, 200, "length of a string: 48, 96, 144 (k 5) or 200 (k 9)"),),
-        small={"n": 48},
-        gpu={"n": 200},
+        parameters=(_LENGTH, _NONCES),
+        small={"n": 48, "nonces": 2},
+        gpu={"n": 200, "nonces": 8},
         unit="nonce",
     ),
     define(
@@ -217,9 +222,9 @@ WORKLOADS: Final = (
         "Equihash 144,5 by buckets, with 3.7 GB of tables, in CUDA C (NDSS 2016)",
         build_plan,
         bound="memory",
-        parameters=(Parameter("n", "bits", 48, 200, "length of a string: 48, 96, 144 (k 5) or 200 (k 9)"),),
-        small={"n": 48},
-        gpu={"n": 144},
+        parameters=(_LENGTH, _NONCES),
+        small={"n": 48, "nonces": 1},
+        gpu={"n": 144, "nonces": 2},
         unit="nonce",
     ),
 )

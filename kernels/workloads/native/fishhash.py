@@ -104,7 +104,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
 WORKLOADS: Final = (
     define(
         "fishhash-native",
-        "fishhash-karlsen",
+        "fishhash",
         "FishHash: three reads of 128 bytes 32 times over a hash, in CUDA C (Iron Fish, Karlsen)",
         build_plan,
         bound="memory",

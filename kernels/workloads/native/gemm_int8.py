@@ -56,7 +56,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
 WORKLOADS: Final = (
     define(
         "gemm-int8-native",
-        "gemm",
+        "w8a8",
         "W8A8 layers by 8-bit dot products and a requantising epilogue, in CUDA C",
         build_plan,
         bound="integer",

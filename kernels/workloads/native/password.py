@@ -73,13 +73,13 @@ def build_plan(settings: Settings, seed: int) -> Plan:
 WORKLOADS: Final = (
     define(
         "password-md5-native",
-        "password-cracking",
+        "password",
         "Audit of MD5 passwords by a mask, in CUDA C (RFC 1321)",
         build_plan,
         bound="integer",
         parameters=(NONCES,),
         small={"nonces": 256},
-        gpu={"nonces": 1 << 27},
+        gpu={"nonces": 1 << 28},
         unit="candidate",
         label="hash-other",
     ),

@@ -86,6 +86,6 @@ WORKLOADS: Final = (
             Parameter("tiny", "", 0, 1, "1 for four turns and a cache of 1 KiB instead of KawPow's counts"),
         ),
         small={"nonces": 32, "pages": 71, "cache_items": 37, "steps_a_period": 1, "tiny": 1},
-        gpu={"nonces": 1 << 19, "pages": 8388593, "cache_items": 262139, "steps_a_period": 512, "tiny": 0},
+        gpu={"nonces": 1 << 20, "pages": 8388593, "cache_items": 262139, "steps_a_period": 512, "tiny": 0},
     ),
 )

@@ -85,6 +85,6 @@ WORKLOADS: Final = (
         bound="memory",
         parameters=(NONCES, Parameter("log_n", "", 4, 14, "logarithm of the cost")),
         small={"nonces": 64, "log_n": 5},
-        gpu={"nonces": 1 << 14, "log_n": 10},
+        gpu={"nonces": 1 << 15, "log_n": 10},
     ),
 )

@@ -68,7 +68,7 @@ WORKLOADS: Final = (
             Parameter("pairs", "pairs", 1, 64, "pairs of sweeps of a step"),
         ),
         small={"side": 20, "pairs": 2},
-        gpu={"side": 232, "pairs": 16},
+        gpu={"side": 232, "pairs": 48},
         unit="cell",
         label="hpc-other",
     ),

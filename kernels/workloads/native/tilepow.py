@@ -143,7 +143,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
 WORKLOADS: Final = (
     define(
         "tilepow-native",
-        "pearl-matmul",
+        "tilepow",
         "Noisy int8 products on tensor cores whose tiles are folded and hashed, in CUDA C (proof of useful work)",
         build_plan,
         bound="tensor",
