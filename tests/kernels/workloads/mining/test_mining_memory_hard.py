@@ -14,6 +14,7 @@ from hashwarden.kernels.workloads.mining import cuckatoo, ethash
 
 RESULTS = {
     "autolykos": ("table", "digests"),
+    "chachapad": ("results", "digests"),
     "cuckatoo": ("alive",),
     "equihash": ("counts", "indices"),
     "ethash": ("cache", "digests"),

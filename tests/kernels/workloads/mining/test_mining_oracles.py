@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from math import isqrt
 
 import numpy as np
 import pytest
 from blake3 import blake3
+from Crypto.Cipher import ChaCha20
 from Crypto.Hash import keccak as reference_keccak
 
 from hashwarden.kernels.workloads.mining.aes_round import aes256_round_keys, aes_round
+from hashwarden.kernels.workloads.mining.chachapad import chacha8, whole_root
 from hashwarden.kernels.workloads.mining.cuckatoo import edge_ends
 from hashwarden.kernels.workloads.mining.oracles_aes import aes256_keys, aes_rounds
 from hashwarden.kernels.workloads.mining.oracles_blake3 import blake3_hash
+from hashwarden.kernels.workloads.mining.oracles_chachapad import chacha
 from hashwarden.kernels.workloads.mining.oracles_keccak import keccak
 from hashwarden.kernels.workloads.mining.scratchpad import high_product
 from hashwarden.kernels.workloads.mining.siphash import siphash24_word
@@ -89,3 +93,20 @@ def test_siphash_of_one_word(length):
 @pytest.mark.parametrize("factors", [(2**64 - 1, 2**64 - 1), (2**63 + 12345, 2**33 + 7), (0, 5)])
 def test_high_product(factors):
     assert int(high_product(*map(np.uint64, factors))) == factors[0] * factors[1] >> 64
+
+
+def test_chacha_of_a_block():
+    """The oracle with 20 rounds against a library, and the device function with 8 against the oracle."""
+    key, nonce = bytes(range(32)), bytes(range(50, 62))
+    reference = ChaCha20.new(key=key, nonce=nonce)
+    reference.seek(64 * 3)
+    assert chacha(key, 3, nonce, 20) == reference.encrypt(bytes(64))
+    start = np.frombuffer(b"expand 32-byte k" + key + (3).to_bytes(4, "little") + nonce, "<u4").copy()
+    block = np.zeros(16, np.uint32)
+    chacha8(start, block)
+    assert block.tobytes() == chacha(key, 3, nonce, 8)
+
+
+@pytest.mark.parametrize("value", [0, 1, 3, 4, 2**52 + 1, 4294967295**2 - 1, 4294967295**2, 2**63 + 9, 2**64 - 1])
+def test_whole_root(value):
+    assert int(whole_root(np.uint64(value))) == isqrt(value)
