@@ -103,7 +103,7 @@ def check(cubin: Cubin, probe: Probe) -> ChainReport:
     number = cubin.names.index(probe.kernel)
     words = np.frombuffer(cubin.code(number), np.uint32).reshape(-1, 4)
     first, last, end = _timed_loop(words, cubin.arch, where)
-    claimed = probe.expected(arch)
+    claimed = probe.instruction
     names = [_name(int(word), cubin.arch) for word in words[:, 0]]
     chain = _Chain(claimed)
     depths = [chain.walk(words[first : last + 1], names[first : last + 1]) for _ in range(_PASSES)]

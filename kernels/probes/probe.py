@@ -7,9 +7,7 @@ a probe feels of its neighbour is what is left behind (caches, row buffers, cloc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Final, final
 
 __all__ = [
@@ -93,7 +91,7 @@ class Probe:
     times : str
         What is timed.
     instruction : str
-        Mnemonic that the timed loop must consist of.
+        Mnemonic that the timed loop must consist of, the same on all of `ARCHITECTURES`.
     passes : int
         Rounds of the timed loop in one sample; a sample is ``passes * LINKS`` links long.
     cycles : int
@@ -104,8 +102,6 @@ class Probe:
         Device memory that it works on, beside a chase.
     chase : Chase, optional
         The cycle of pointers that it follows.
-    lowered : mapping of str to str
-        Mnemonic by architecture, where it is not ``instruction``.
     """
 
     name: str
@@ -116,7 +112,6 @@ class Probe:
     share: float
     own_bytes: int = 0
     chase: Chase | None = None
-    lowered: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def kernel(self) -> str:
@@ -137,10 +132,6 @@ class Probe:
     def links(self) -> int:
         """Dependent steps of one sample."""
         return self.passes * LINKS
-
-    def expected(self, arch: str) -> str:
-        """Mnemonic that the timed loop consists of on an architecture, such as ``sm_90``."""
-        return self.lowered.get(arch, self.instruction)
 
 
 PROBES: Final = (

@@ -28,7 +28,7 @@ KINDS = (
 COSTS = dict(zip(KINDS, (4, 5, 4, 4, 6, 16, 5, 20, 33, 32, 24, 220, 300, 10, 10, 40), strict=True))
 LAUNCH_NS = 1_000
 
-FACTS = DeviceFacts("CPU in disguise", (9, 0), 16, 50 << 20, ComputeMode.DEFAULT, 13000, 13000)
+FACTS = DeviceFacts("CPU in disguise", (9, 0), 4, 50 << 20, ComputeMode.DEFAULT, 13000, 13000)
 
 
 class HostDevice:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+import sysconfig
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +52,49 @@ def test_the_gap_watch_reads_the_timer_in_its_loop(cubins, arch):
     names = [isa.mnemonic(int(word) & 0xFFF) for word in words[:, 0]]
     timers = [at for at, name in enumerate(names) if name in {"CS2R", "S2R", "S2UR", "CS2UR"} and special[at] == 0x52]
     assert len(timers) >= 2, "one reading before the loop, one in it"
+
+
+@pytest.mark.parametrize(("arch", "in_tensor_pipe"), [("sm_80", 8), ("sm_90", 8), ("sm_100", 0), ("sm_120", 0)])
+def test_half_arithmetic_alternates_between_two_pipes_before_blackwell(cubins, arch, in_tensor_pipe):
+    cubin = cubins["chains", arch]
+    words = np.frombuffer(cubin.code(cubin.names.index("probe_hfma2")), np.uint32).reshape(-1, WORDS)
+    first, last = clock_reads(words)
+    named = words[first:last, 0]
+    # With a register for each operand, so that neither a zero by HFMA2 nor the IADD of sm_120 counts.
+    assert int(np.sum(named & 0xFFF == 0x235)) == in_tensor_pipe
+    assert int(np.sum(named & 0xFFF == 0x231)) == LINKS - in_tensor_pipe
+
+
+FULL = {
+    "lop3": "LOP3.LUT",
+    "shf": "SHF.L.W.U32.HI",
+    "imad": "IMAD",
+    "ffma": "FFMA",
+    "dfma": "DFMA",
+    "dp4a": "IDP.4A.S8.S8",
+    "mufu": "MUFU.RSQ",
+    "hmma": "HMMA.16816.F32",
+    "imma": "IMMA.16832.S8.S8",
+    "shared": "LDS",
+    "l2": "LDG.E.STRONG.GPU",
+    "dram": "LDG.E.STRONG.GPU",
+    "atomic": "ATOMG.E.ADD.STRONG.GPU",
+}
+"""What NVIDIA's disassembler calls the instructions, modifiers included; HFMA2 has a test of its own."""
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_nvidias_disassembler_sees_the_same_between_the_clock_readings(cubins, arch, tmp_path):
+    tools = sorted(Path(sysconfig.get_paths()["purelib"]).glob("nvidia/**/bin/nvdisasm"))
+    assert tools, "this test needs the package nvidia-cuda-nvdisasm (extra dev)"
+    (tmp_path / "chains.cubin").write_bytes(cubins["chains", arch].data)
+    command = [str(tools[0]), "-c", str(tmp_path / "chains.cubin")]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for name, full in FULL.items():
+        timed = re.search(rf"\.text\.probe_{name}:.*?SR_CLOCKLO(.*?)SR_CLOCKLO", listing, re.DOTALL)
+        assert timed is not None
+        seen = Counter(re.findall(r"\*/ +(?:@!?U?P\w+ +)?([A-Z0-9][A-Z0-9.]*)", timed[1]))
+        assert seen[full] == LINKS, (name, seen)
 
 
 def without(source: str, old: str, new: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
 from contextlib import nullcontext
@@ -241,6 +242,13 @@ def test_under_mig_the_memory_of_the_whole_gpu_is_not_asked(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", nvml(100_000_000, 1))
     facts = device.facts()
     assert (facts.mig, facts.free_bytes) == (True, None)
+
+
+def test_a_session_is_imported_without_any_gpu_library():
+    code = "import sys, hashwarden.kernels.probes.session, hashwarden.kernels.probes.cupy_device;"
+    code += "print(sorted({'cupy', 'numba', 'torch', 'matplotlib', 'cuda'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_every_kernel_belongs_to_one_source():
