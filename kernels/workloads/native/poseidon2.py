@@ -13,47 +13,55 @@ from hashwarden.kernels.workloads.native.search import NONE, NULL, Search, grid
 from hashwarden.kernels.workloads.plan import Empty, NativeLaunch, Plan, Work
 from hashwarden.kernels.workloads.workload import Settings
 
-__all__ = ["WORKLOADS", "build_plan"]
+__all__ = ["PERMUTE_OPS", "PRIME", "WIDTH", "WORKLOADS", "Permutation", "build_plan", "constants"]
 
 _SOURCE: Final = "poseidon2_pow"
-_PRIME: Final = 2**64 - 2**32 + 1
-_WIDTH: Final = 12
+PRIME: Final = 2**64 - 2**32 + 1
+WIDTH: Final = 12
 _OUTER: Final = 8
 _INNER: Final = 22
 _BLOCK: Final = ((5, 7, 1, 3), (4, 6, 1, 1), (1, 3, 5, 7), (1, 1, 4, 6))
 _MULTIPLY: Final = 14
 """Integer instructions of a product in the field: four wide products, and the reduction."""
-_PERMUTE: Final = (_OUTER * _WIDTH + _INNER) * (4 * _MULTIPLY + 4) + _INNER * _WIDTH * (_MULTIPLY + 8) + 9 * 60 * 4
+PERMUTE_OPS: Final = (_OUTER * WIDTH + _INNER) * (4 * _MULTIPLY + 4) + _INNER * WIDTH * (_MULTIPLY + 8) + 9 * 60 * 4
 
 Objects = NDArray[np.object_]
 
 
-class _Permutation:
+class Permutation:
     """The permutation by Python integers, for many states at once."""
 
     def __init__(self, outer: NDArray[np.uint64], inner: NDArray[np.uint64], diagonal: NDArray[np.uint64]) -> None:
         self._outer, self._inner = outer.astype(object), inner.astype(object)
-        self._diagonal, groups = diagonal.astype(object), _WIDTH // 4
+        self._diagonal, groups = diagonal.astype(object), WIDTH // 4
         self._matrix = np.kron(np.ones((groups, groups), int) + np.eye(groups, dtype=int), _BLOCK).astype(object)
 
     def __call__(self, states: Objects) -> Objects:
         """Permute states, shape (states, width)."""
         s = self._mixed(states)
         for r in range(_OUTER // 2):
-            s = self._mixed((s + self._outer[r]) ** 7 % _PRIME)
+            s = self._mixed((s + self._outer[r]) ** 7 % PRIME)
         for constant in self._inner:
-            s[:, 0] = (s[:, 0] + constant) ** 7 % _PRIME
-            s = (s * self._diagonal + s.sum(axis=1)[:, None]) % _PRIME
+            s[:, 0] = (s[:, 0] + constant) ** 7 % PRIME
+            s = (s * self._diagonal + s.sum(axis=1)[:, None]) % PRIME
         for r in range(_OUTER // 2, _OUTER):
-            s = self._mixed((s + self._outer[r]) ** 7 % _PRIME)
+            s = self._mixed((s + self._outer[r]) ** 7 % PRIME)
         return s
 
     def _mixed(self, states: Objects) -> Objects:
-        return np.asarray(states @ self._matrix.T % _PRIME)
+        return np.asarray(states @ self._matrix.T % PRIME)
 
 
-def _sponge(permute: _Permutation, header: NDArray[np.uint64], nonces: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    state = np.zeros((len(nonces), _WIDTH), object)
+def constants(source: str, seed: int) -> tuple[dict[tuple[str, str], NDArray[np.uint64]], Permutation]:
+    """Random round constants: as constant memory of a source, and the permutation with them."""
+    random = np.random.default_rng(seed)
+    outer, inner, diagonal = (random.integers(0, PRIME, shape, np.uint64) for shape in ((_OUTER, WIDTH), _INNER, WIDTH))
+    parts = {"gold::c_outer": outer, "gold::c_inner": inner, "gold::c_diagonal": diagonal}
+    return {(source, name): part for name, part in parts.items()}, Permutation(outer, inner, diagonal)
+
+
+def _sponge(permute: Permutation, header: NDArray[np.uint64], nonces: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    state = np.zeros((len(nonces), WIDTH), object)
     state[:, :4] = header.astype(object)
     state[:, 4] = (nonces & np.uint64(2**32 - 1)).astype(object)
     state[:, 5] = (nonces >> np.uint64(32)).astype(object)
@@ -70,11 +78,8 @@ def _head(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan a search over ``nonces`` nonces a step, with random round constants."""
-    random, nonces = np.random.default_rng(seed), settings["nonces"]
-    outer, inner, diagonal, header = (
-        random.integers(0, _PRIME, shape, np.uint64) for shape in ((_OUTER, _WIDTH), _INNER, _WIDTH, 4)
-    )
-    permute = _Permutation(outer, inner, diagonal)
+    nonces, (symbols, permute) = settings["nonces"], constants(_SOURCE, seed)
+    header = np.random.default_rng(seed + 1).integers(0, PRIME, 4, np.uint64)
     search = Search(nonces, lambda span: _sponge(permute, header, span), first=2**32 - 16, head=_head)
 
     def launch(first: np.uint64, count: int, digests: str | np.uint64, best: str) -> NativeLaunch:
@@ -92,14 +97,10 @@ def build_plan(settings: Settings, seed: int) -> Plan:
             "probe_best": np.array([NONE]),
         },
         step=lambda number: (launch(search.start(number), nonces, NULL, "best"),),
-        work=Work(units=nonces, int_ops=nonces * 2 * _PERMUTE),
+        work=Work(units=nonces, int_ops=nonces * 2 * PERMUTE_OPS),
         check=check,
         setup=(launch(search.start(0), search.probe, "digests", "probe_best"),),
-        symbols={
-            (_SOURCE, "gold::c_outer"): outer,
-            (_SOURCE, "gold::c_inner"): inner,
-            (_SOURCE, "gold::c_diagonal"): diagonal,
-        },
+        symbols=symbols,
     )
 
 
