@@ -70,3 +70,37 @@ def test_a_slowdown_is_found_with_its_interval(bench):
 
 def test_too_few_windows_stay_open(bench):
     assert "open" in bench.compare_windows(np.arange(10.0), [(False, 0, 5), (True, 5, 10)])
+
+
+class Kind:
+    def __init__(self, name: str, label: str) -> None:
+        self.name, self.label = name, label
+
+
+@pytest.mark.parametrize("mining", [1, 3])
+def test_workloads_are_watched_in_turn_and_a_broken_one_is_named(bench, monkeypatch, mining):
+    from hashwarden.errors import UsageError
+    from hashwarden.kernels.probes.features import FEATURES
+    from hashwarden.kernels.workloads import registry
+
+    kinds = [Kind(f"m{i}", "mining") for i in range(mining)] + [Kind(f"t{i}", "training") for i in range(3)]
+    monkeypatch.setattr(registry, "workloads", lambda: [*kinds, Kind("other", "hash-other")])
+    asked = []
+
+    def watched(session, name):
+        asked.append(name)
+        if name == "t2":
+            raise UsageError("no memory", "some", "Wait.", where=name)
+        level = 50.0 if name[0] == "m" else 5.0
+        return [{feature.name: level + i for feature in FEATURES} for i in range(4)]
+
+    monkeypatch.setattr(bench, "watched", watched)
+    found = bench.separation(None, 60)
+    assert asked[:2] == ["t0", "m0"], "the kinds take turns"
+    assert "other" not in asked
+    assert found["failed"] == {"t2": "no memory"}
+    assert found["watched"] == {"training": ["t0", "t1"], "mining": [f"m{i}" for i in range(mining)]}
+    if mining == 1:
+        assert "open" in found
+    else:
+        assert found["auroc_workloads"] == 1
