@@ -13,7 +13,7 @@ from typing import Final
 from hashwarden.errors import NoDeviceError, PrivilegeError
 from hashwarden.kernels.streams.collector import SamplerBusyError
 
-__all__ = ["DRIVER_PARAMETERS", "DeviceLock", "check_privilege", "lock_folder"]
+__all__ = ["DRIVER_PARAMETERS", "STATUS", "DeviceLock", "check_privilege", "lock_folder"]
 
 DRIVER_PARAMETERS: Final = Path("/proc/driver/nvidia/params")
 STATUS: Final = Path("/proc/self/status")

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Period", "dominant_period", "smooth", "step_lengths"]
+__all__ = ["SMOOTHNESS", "Period", "dominant_period", "smooth", "step_lengths"]
 
 Array = npt.NDArray[np.float64]
 

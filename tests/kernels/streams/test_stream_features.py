@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from hashwarden.kernels.streams import synthetic, table
 from hashwarden.kernels.streams.state import StreamFeatures, reduce_window
@@ -231,8 +234,33 @@ def test_short_windows_are_answered(samples: int) -> None:
     assert np.isnan(found["a.flatness"]) == (samples < 64)
 
 
+RANGES = {f.name: (f.low, f.high) for f in table.FEATURES}
+
+
+def in_range(found: StreamFeatures) -> None:
+    for name, value in found.as_dict().items():
+        low, high = RANGES[name.rsplit(".", 1)[-1]]
+        assert np.isnan(value) or low - 1e-9 <= value <= high + 1e-9, (name, value)
+
+
+ANY = st.floats(width=32, allow_nan=True, allow_infinity=True)
+FEW = st.sampled_from([0.0, 0.0, 1.0, 100.0, np.nan, -3.0, 1e30, -1e30, 1e-30, np.inf])
+
+
+@settings(deadline=None, max_examples=150)
+@given(arrays(np.float32, st.tuples(st.integers(1, 300), st.integers(1, 3)), elements=ANY | FEW, fill=FEW))
+def test_any_samples_at_all_give_values_in_range(window: np.ndarray) -> None:
+    found = reduce_window(window, tuple("abc"[: window.shape[1]]), 0.01)
+    in_range(found)
+    for channel, x in zip("abc", window.T, strict=False):
+        present = x[np.isfinite(x)].astype(np.float64)
+        assert found[f"{channel}.coverage"] == pytest.approx(len(present) / len(x))
+        assert np.isnan(found[f"{channel}.mean"]) == (len(present) == 0)
+        if len(present):
+            assert found[f"{channel}.q50"] == pytest.approx(np.median(present), rel=1e-9)
+
+
 def test_values_are_in_the_ranges_of_the_table() -> None:
-    ranges = {f.name: (f.low, f.high) for f in table.FEATURES}
     streams = [
         synthetic.training(8000, 90, 0.1),
         synthetic.requests(8000, 0.01, 7),
@@ -240,7 +268,4 @@ def test_values_are_in_the_ranges_of_the_table() -> None:
         synthetic.chirp(8000, 0.001, 0.4),
         synthetic.levels(8000, (3000,), (10, 90)),
     ]
-    found = features(*streams)
-    for name, value in found.as_dict().items():
-        low, high = ranges[name.rsplit(".", 1)[-1]]
-        assert np.isnan(value) or low - 1e-9 <= value <= high + 1e-9, (name, value)
+    in_range(features(*streams))
