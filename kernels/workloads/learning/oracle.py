@@ -178,12 +178,12 @@ class Value:
 
     def softmax(self) -> Value:
         """Softmax over the last axis."""
-        powers = (self - self.data.max(-1, keepdims=True)).exp()
+        powers: Value = (self - self.data.max(-1, keepdims=True)).exp()
         return powers / powers.sum(-1)
 
     def surprise(self, labels: NDArray[Any]) -> Value:
         """Cross-entropy of each row of logits against its label."""
-        shifted = self - self.data.max(-1, keepdims=True)
+        shifted: Value = self - self.data.max(-1, keepdims=True)
         total = shifted.exp().sum(-1).log().reshape(len(labels))
         return total - shifted.take((np.arange(len(labels)), labels))
 
