@@ -52,13 +52,16 @@ class Budget:
     Raises
     ------
     UsageError
-        If the budget is out of range.
+        If the budget is out of range, or if the watch takes more than half of it.
     """
 
     def __init__(self, budget_us: float, watch_us: float) -> None:
         if not LEAST_BUDGET_US <= budget_us <= MOST_BUDGET_US:
             expected = f"{LEAST_BUDGET_US:g} to {MOST_BUDGET_US:g} microseconds"
             raise UsageError(f"a budget of {budget_us:g}", expected, "Choose one in that range.")
+        if not 0 < watch_us <= budget_us / 2:
+            expected = f"more than 0, at most {budget_us / 2:g}: half of the budget"
+            raise UsageError(f"a gap watch of {watch_us:g} microseconds", expected, "Shorten the watch.")
         self.budget_us = budget_us
         fixed = watch_us + _LAUNCH_US * (len(PROBES) + 3)
         self._fixed: deque[float] = deque([fixed], _MEMORY)
@@ -114,7 +117,7 @@ class Budget:
             self._scale = min(self._scale * 1.1, 1.0)
 
     def _forget_guesses(self) -> None:
-        """What the table said is dropped as soon as there is a measurement."""
+        """What the table said goes with the first measurement, and that one, taken cold, with the second."""
         if len(self._fixed) == 1:
             self._fixed.clear()
             for seen in self._costs.values():

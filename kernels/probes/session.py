@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ from hashwarden.kernels.probes.reference import NOTHING
 
 __all__ = ["Gaps", "ProbeRound", "ProbeSession"]
 
+_SEEDS: Final = 1 << 31
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Gaps:
         Gaps over all blocks.
     share : float
         Share of the watched time that lay in gaps, 0 to 1.
+    lost_us : float
+        Time in gaps, mean over the blocks.
     longest_us : float
         The longest gap; NaN without gaps.
     quantiles_us : tuple of float
@@ -59,6 +63,7 @@ class Gaps:
     blocks: int
     count: int
     share: float
+    lost_us: float
     longest_us: float
     quantiles_us: tuple[float, ...]
     unstored: int
@@ -125,7 +130,7 @@ class ProbeSession:
     Raises
     ------
     UsageError
-        If the budget or the rate is out of range.
+        If the budget, the rate, the watch or the seed is out of range.
     PrivilegeError, NoDeviceError, MemoryShortError
         If the GPU must not or cannot be probed; nothing stays allocated.
     """
@@ -140,6 +145,8 @@ class ProbeSession:
         seed: int = 1,
         rate: RateLimit | None = None,
     ) -> None:
+        if not 0 <= seed < _SEEDS:
+            raise UsageError(f"the seed {seed}", f"0 to {_SEEDS - 1}", "Choose one in that range.")
         self._rate = rate or RateLimit(rounds_per_second)
         self._budget = Budget(budget_us, watch.spin_ns / 1e3)
         self._device, self._watch, self._seed = device, watch, seed
@@ -223,7 +230,7 @@ class ProbeSession:
         spent = {name: value - stolen.get(name, 0.0) for name, value in spent.items()}
         stamps = np.concatenate([stamps[ran], spans[:1, :2]])  # the watch follows the probes
         gaps = self._gaps(device.read("totals"), values[-1], stamps, list(stolen.values()))
-        lost = gaps.slices_us + (gaps.longest_us if gaps.unstored < gaps.count else 0.0)
+        lost = gaps.slices_us + gaps.lost_us
         self._budget.learn(spent, plan, timing.gpu_us, lost)
         return ProbeRound(
             {probe.name: _cycles(values[row], probe) for row, probe in enumerate(PROBES)},
@@ -255,6 +262,7 @@ class ProbeSession:
             self.blocks,
             count,
             min(lost / watched, 1.0) if watched else math.nan,
+            lost / self.blocks / 1e3,
             longest / 1e3 if stored else math.nan,
             tuple(_known(value) / 1e3 for value in lengths),
             count - stored,

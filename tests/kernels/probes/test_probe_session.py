@@ -301,6 +301,26 @@ def test_budgets_out_of_range(host, settings):
         open_session(host(), **settings)
 
 
+def test_a_watch_or_a_seed_out_of_range(host):
+    with pytest.raises(UsageError, match="gap watch of 150"):
+        open_session(host(), watch=layout.Watch(spin_ns=150_000))
+    with pytest.raises(UsageError, match="the seed -1"):
+        open_session(host(), seed=-1)
+
+
+def test_two_gaps_in_one_watch_are_both_lost_time(host):
+    device = host()
+    with open_session(device) as session:
+        settled(session)
+        begun = next(start for kernel, start, _ in device.steps if kernel == "spin_gaps")
+        device.taken = [(device.now + begun + 2_000, 8_000), (device.now + begun + 14_000, 300_000)]
+        taken = session.round()
+    assert taken.gaps.count == 2 * taken.gaps.blocks
+    assert taken.gaps.lost_us == pytest.approx(308, rel=0.01)
+    assert taken.gaps.longest_us == pytest.approx(300, rel=0.01)
+    assert not taken.over_budget
+
+
 @pytest.mark.parametrize("rate", [0, -1, 4.1, math.nan])
 def test_rates_out_of_range(host, rate):
     with pytest.raises(UsageError, match="at most 4"):
