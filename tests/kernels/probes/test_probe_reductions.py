@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from hashwarden.kernels.probes import numba_engine, reference
 from hashwarden.kernels.probes.device import Launch
-from hashwarden.kernels.probes.probe import PERMILLES
+from hashwarden.kernels.probes.probe import ARCHITECTURES, PERMILLES
 from hashwarden.kernels.probes.reference import BINS, NOTHING
+from hashwarden.kernels.sass.cubin import read_cubin
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 LATENCIES = st.one_of(st.integers(0, 300), st.integers(0, 2**32 - 1), st.sampled_from([127, 128, 2**31, 2**32 - 1]))
@@ -130,6 +132,25 @@ def test_engines_agree_on_gap_totals(engine, data, counts, capacity):
     kept = [int(value) for block, count in enumerate(counts) for value in lengths[block, :count]]
     watched = 20_000 * len(counts)
     assert expected.tolist() == [sum(counts), len(kept), sum(kept), max(kept, default=0), watched]
+
+
+@pytest.mark.skipif(SIMULATED, reason="Numba compiles nothing here")
+@pytest.mark.parametrize(
+    ("body", "arrays"),
+    [
+        (numba_engine.count_samples, [("u4", 2), ("u4", 1), ("u4", 2)]),
+        (numba_engine.pick_quantiles, [("u4", 1), ("u4", 2), ("u4", 1), ("u4", 2)]),
+        (numba_engine.sum_gaps, [("u8", 2), ("u4", 1), ("u8", 2), ("u8", 1), ("u4", 1)]),
+    ],
+)
+def test_the_numba_bodies_compile_for_every_architecture(body, arrays):
+    from hashwarden.kernels.workloads.engines.offline import cubin_of, ptx_of
+
+    plan = SimpleNamespace(arrays={str(i): np.zeros((1,) * rank, dtype) for i, (dtype, rank) in enumerate(arrays)})
+    ptx = ptx_of(SimpleNamespace(body=body, arguments=tuple(plan.arrays)), plan)
+    for arch in ARCHITECTURES:
+        cubin = read_cubin(cubin_of(ptx, arch), "numba.cubin")
+        assert (len(cubin), f"sm_{cubin.arch}") == (1, arch)
 
 
 @pytest.mark.skipif(SIMULATED, reason="this is what starts the simulator")
