@@ -148,7 +148,7 @@ def encrypt_blocks(blocks: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
             others = np.roll(columns, -2, 2) ^ np.roll(columns, -3, 2)
             state = (doubled ^ np.roll(doubled, -1, 2) ^ after ^ others).reshape(-1, 16)
         state = state ^ keys[turn]
-    return state
+    return np.asarray(state, np.uint8)
 
 
 def build_plan(settings: Settings, seed: int) -> Plan:

@@ -290,8 +290,8 @@ WORKLOADS: Final = (
         summary="Compression to LZ4 blocks by hash chains, and decompression",
         unit="byte",
         parameters=(
-            Parameter("blocks", "blocks", 1, 1 << 20, "blocks, a thread each"),
-            Parameter("block", "bytes", 16, 1 << 16, "bytes of a block"),
+            Parameter("blocks", "blocks", 1, 1 << 14, "blocks, a thread each"),
+            Parameter("block", "bytes", 16, 1 << 14, "bytes of a block"),
             Parameter("hash_bits", "", 4, 16, "a thread has two to this power of chains"),
             Parameter("tries", "", 1, 256, "places of a chain that are compared"),
         ),

@@ -202,7 +202,7 @@ def _check(results: Mapping[str, NDArray[Any]], bits: int, seed: int) -> None:
         own = np.array(expected)
         require_equal("ends", ends[segment, : len(own)].astype(np.int64), own + segment * size)
         pieces = np.split(part[before:], own[:-1])
-        wanted = np.frombuffer(b"".join(hashlib.sha256(piece).digest() for piece in pieces), ">u4")
+        wanted = np.frombuffer(b"".join(hashlib.sha256(piece.tobytes()).digest() for piece in pieces), ">u4")
         require_equal("digests", digests[segment, : len(own)], wanted.reshape(-1, 8).astype(np.uint32))
     used = np.arange(CHUNKS) < counts[:, None]
     different = len(np.unique(digests[used][:, :2], axis=0))

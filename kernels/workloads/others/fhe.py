@@ -229,8 +229,8 @@ WORKLOADS: Final = (
         summary="Product and key switch of ciphertexts in a residue number system (CT-RSA 2020)",
         unit="product",
         parameters=(
-            Parameter("length", "coefficients", 4, 1 << 17, "degree of the polynomials", power_of_two=True),
-            Parameter("limbs", "primes", 1, 60, "primes of 60 bits"),
+            Parameter("length", "coefficients", 4, 1 << 16, "degree of the polynomials", power_of_two=True),
+            Parameter("limbs", "primes", 1, 32, "primes of 60 bits"),
         ),
         sizes={
             "small": {"length": 32, "limbs": 2},

@@ -203,7 +203,8 @@ def build_pagerank(settings: Settings, seed: int) -> Plan:
     def check(results: Mapping[str, NDArray[Any]]) -> None:
         rows, columns, degrees = results["rows"], results["columns"], results["out_degrees"]
         _check_rows(rows, columns, degrees)
-        owners = np.repeat(np.arange(vertices), np.diff(rows.astype(np.int64)))
+        lengths = rows[1:].astype(np.int64) - rows[:-1].astype(np.int64)
+        owners = np.repeat(np.arange(vertices), lengths)
         ranks = np.full(vertices, 1 / vertices)
         for _ in range(_ITERATIONS):
             shares = ranks / np.maximum(degrees, 1)

@@ -116,7 +116,8 @@ def _find(log: Any, t: Any, key: Any, table: Any, stash: Any, stashed: Any) -> A
         if table[slot] == key:
             return slot, t
     t = load(log, t, 5, 3, 0)
-    for place in range(min(np.int64(stashed[0]), len(stash))):
+    kept: Any = min(np.int64(stashed[0]), len(stash))
+    for place in range(kept):
         t = load(log, t, 6, 2, place)
         if stash[place] == key:
             return np.int64(len(table) + place), t

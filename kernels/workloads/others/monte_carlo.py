@@ -90,14 +90,15 @@ def _philox(threads: NDArray[Any], paths: int, key: int) -> NDArray[np.float64]:
     """Oracle: uniform numbers, of shape (threads, paths, 4), by NumPy on whole columns."""
     mask, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     shape = (len(threads), paths)
-    a, c, d = (np.zeros(shape, np.uint64) for _ in range(3))
-    b = np.broadcast_to(threads.astype(np.uint64)[:, None], shape)
-    a = a + np.arange(paths, dtype=np.uint64)
+    parts: list[NDArray[Any]] = [np.zeros(shape, np.uint64) for _ in range(4)]
+    a, b, c, d = parts
+    a += np.arange(paths, dtype=np.uint64)
+    b += threads.astype(np.uint64)[:, None]
     for turn in range(10):
         k0, k1 = (np.uint64((base + turn * weyl) % 2**32) for base, weyl in ((key, 0x9E3779B9), (0, 0xBB67AE85)))
         p, q = a * np.uint64(0xD2511F53), c * np.uint64(0xCD9E8D57)
         a, b, c, d = (q >> half) ^ b ^ k0, q & mask, (p >> half) ^ d ^ k1, p & mask
-    return (np.stack([a, b, c, d], axis=2).astype(np.float64) + 0.5) / 2.0**32
+    return np.asarray((np.stack([a, b, c, d], axis=2).astype(np.float64) + 0.5) / 2.0**32)
 
 
 def _closed_form(option: NDArray[Any]) -> float:

@@ -133,9 +133,9 @@ WORKLOADS: Final = (
         summary="Local alignment of many pairs of sequences with affine gaps (Gotoh 1982)",
         unit="cell",
         parameters=(
-            Parameter("pairs", "pairs", 1, 1 << 22, "pairs, a thread each"),
-            Parameter("query", "letters", 1, 1 << 12, "letters of a query"),
-            Parameter("target", "letters", 1, 1 << 12, "letters of a target"),
+            Parameter("pairs", "pairs", 1, 1 << 18, "pairs, a thread each"),
+            Parameter("query", "letters", 1, 256, "letters of a query"),
+            Parameter("target", "letters", 1, 256, "letters of a target"),
         ),
         sizes={
             "small": {"pairs": 64, "query": 6, "target": 8},

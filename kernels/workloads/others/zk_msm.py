@@ -259,7 +259,7 @@ WORKLOADS: Final = (
         summary="Multi-scalar multiplication on BN254 by Pippenger's buckets (EIP-196, INDOCRYPT 2012)",
         unit="point",
         parameters=(
-            Parameter("points", "points", 1, 1 << 24, "points, each with its scalar"),
+            Parameter("points", "points", 1, 1 << 22, "points, each with its scalar"),
             Parameter("scalar_bits", "bits", 8, 256, "bits of a scalar"),
             Parameter("window", "bits", 1, 16, "bits of a window", power_of_two=True),
             Parameter("run", "buckets", 1, 1 << 16, "buckets that a thread adds up", power_of_two=True),
