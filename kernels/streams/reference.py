@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hashwarden.kernels.streams import reduced as sizes
 from hashwarden.kernels.streams.reduced import Plan, Reduced, hann
+from hashwarden.kernels.streams.spectra import TIE
 
 __all__ = ["reduce"]
 
@@ -173,5 +174,6 @@ def _lagged(a: Array, b: Array, plan: Plan) -> tuple[float, float]:
     ordered = by_lag[np.array(lags) + plan.cross_lags]
     if np.isnan(ordered).all():
         return MISSING, MISSING
-    best = int(np.nanargmax(np.round(np.abs(ordered), 9)))
+    magnitude = np.abs(ordered)
+    best = int(np.argmax(magnitude >= np.nanmax(magnitude) - TIE))
     return float(ordered[best]), float(lags[best])

@@ -11,12 +11,12 @@ import numpy as np
 
 from hashwarden.kernels.streams.reduced import CONSTANT, Plan
 
-__all__ = ["batches", "lag_correlations", "mean_power", "power"]
+__all__ = ["TIE", "batches", "lag_correlations", "mean_power", "power"]
 
 BATCH: Final = 256
 
-_TIE = 9
-"""Decimals to which two correlations count as equal: then the smaller lag is taken."""
+TIE: Final = 1e-9
+"""Correlations that differ by no more count as equal: then the smaller lag is taken."""
 
 
 def power(xp: Any, tapered: Any, energy: Any, interval_s: float) -> Any:
@@ -76,7 +76,7 @@ def lag_correlations(xp: Any, bins: Any, plan: Plan) -> tuple[Any, Any]:
         As in `Reduced`.
     """
     z, mask, known = _standardised(xp, bins)
-    size = 1 << (len(bins) + max(plan.auto_lags, plan.cross_lags)).bit_length()
+    size = _fast_size(len(bins) + max(plan.auto_lags, plan.cross_lags))
     whole = bool(mask.all())
     spectrum = xp.fft.rfft(z, size, axis=0)
     masks = spectrum if whole else xp.fft.rfft(mask, size, axis=0)
@@ -93,10 +93,16 @@ def lag_correlations(xp: Any, bins: Any, plan: Plan) -> tuple[Any, Any]:
     for a, b in combinations(range(plan.channels), 2):
         what = (size, len(bins), whole, known[a] & known[b])
         found = _at(xp, spectrum[:, a], spectrum[:, b], masks[:, a], masks[:, b], lags, what)
-        magnitude = xp.where(xp.isnan(found), -1.0, xp.round(xp.abs(found), _TIE))
-        at = xp.argmax(magnitude)
+        magnitude = xp.where(xp.isnan(found), -1.0, xp.abs(found))
+        at = xp.argmax(magnitude >= magnitude.max() - TIE)
         best.append(xp.stack([found[at], xp.where(magnitude[at] < 0, np.nan, lags[at])]))
     return auto, xp.stack(best) if best else xp.empty((0, 2))
+
+
+def _fast_size(least: int) -> int:
+    """Smallest even number, of the prime factors 2, 3 and 5 alone, from ``least`` on: Fourier transforms like it."""
+    powers = (3**i * 5**j for i in range(11) for j in range(8))
+    return int(min(odd << max(1, (-(-least // odd) - 1).bit_length()) for odd in powers))
 
 
 def _standardised(xp: Any, bins: Any) -> tuple[Any, Any, Any]:

@@ -71,6 +71,18 @@ def test_strided_and_double_windows(engine: Engine) -> None:
     np.testing.assert_allclose(engine(window.astype(np.float64), plan).mean, engine(window, plan).mean, rtol=1e-12)
 
 
+def test_transforms_have_lengths_that_they_like() -> None:
+    for least in (1, 2, 3, 97, 1000, 19_048, 16_384 + 5461):
+        size = spectra._fast_size(least)
+        assert size >= least
+        assert size % 2 == 0
+        assert size <= max(2, 1.2 * least + 2)
+        for prime in (2, 3, 5):
+            while size % prime == 0:
+                size //= prime
+        assert size == 1
+
+
 def test_a_spectrum_of_many_portions(host_launch: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spectra, "BATCH", 3)
     window = mixed(4001, 3, 0.1, seed=8)
