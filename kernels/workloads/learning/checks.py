@@ -21,15 +21,15 @@ TOLERANCE: Final = 1e-3
 
 _FAINT: Final = 1e-3
 
-_WIDE: Final = 4_000_000
-"""Networks with more parameters are compared in float32, within seconds."""
+_WIDE: Final = 256 << 20
+"""Networks whose arrays take more bytes are compared in float32, within seconds."""
 
 Parameters = dict[str, Value]
 
 
 def parameters_of(program: Program, contents: Mapping[str, NDArray[Any]]) -> Parameters:
     """Parameters of a network as oracle values, in their shapes."""
-    kind = np.float32 if sum(tensor.size for tensor in program.weights.values()) > _WIDE else np.float64
+    kind = np.float32 if sum(array.nbytes for array in program.arrays.values()) > _WIDE else np.float64
     return {
         name: Value(contents[name].astype(kind).reshape(tensor.rows, tensor.columns))
         for name, tensor in program.weights.items()

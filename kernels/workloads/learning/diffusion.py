@@ -155,7 +155,7 @@ WORKLOADS: Final = (
         ),
         sizes={
             "small": {"batch": 1, "side": 4, "filters": 4, "steps": 20, "pause_ms": 1},
-            "trace": {"batch": 2, "side": 16, "filters": 24, "steps": 20, "pause_ms": 1},
+            "trace": {"batch": 4, "side": 16, "filters": 24, "steps": 20, "pause_ms": 1},
             "gpu": {"batch": 16, "side": 64, "filters": 64, "steps": 50, "pause_ms": 50},
         },
         build=build_sampling,

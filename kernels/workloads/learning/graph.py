@@ -46,10 +46,12 @@ def aggregation(program: Program, x: Tensor, graph: tuple[str, str, str], edges:
     y = program.tensor("aggregated", x.rows, x.columns)
     threads, ops = quads(x.rows, x.columns), 2.0 * edges * x.columns
     program.run(aggregate, threads, x.name, *graph, y.name, x.columns, ops=ops)
+    program.moved += 4.0 * edges * x.columns  # a row for each edge
 
     def back() -> None:
         dy, dx = program.gradient(y), program.gradient(x)
         program.run(aggregate, threads, dy, *graph, dx, x.columns, ops=ops)
+        program.moved += 4.0 * edges * x.columns
 
     if program.training:
         program.tape.append(back)

@@ -39,7 +39,8 @@ def random_graph(nodes: int, degree: int, random: np.random.Generator) -> Graph:
     count = nodes * degree // 2
     ends = random.integers(0, nodes, count), (nodes * random.random(count) ** 3).astype(np.int64)
     loops = np.arange(nodes)
-    keys = np.unique(np.concatenate([ends[0] * nodes + ends[1], ends[1] * nodes + ends[0], loops * (nodes + 1)]))
+    keys = np.sort(np.concatenate([ends[0] * nodes + ends[1], ends[1] * nodes + ends[0], loops * (nodes + 1)]))
+    keys = keys[np.diff(keys, prepend=-1) > 0]
     sources, targets = keys // nodes, keys % nodes
     degrees = np.bincount(sources, minlength=nodes)
     offsets = np.concatenate([[0], np.cumsum(degrees)])
@@ -176,8 +177,8 @@ WORKLOADS: Final = (
         parameters=PARAMETERS,
         sizes={
             "small": _SMALL,
-            "trace": {"nodes": 8192, "degree": 16, "features": 32, "width": 32, "layers": 2, "classes": 16},
-            "gpu": {"nodes": 1 << 17, "degree": 32, "features": 128, "width": 128, "layers": 3, "classes": 64},
+            "trace": {"nodes": 2816, "degree": 16, "features": 32, "width": 32, "layers": 2, "classes": 16},
+            "gpu": {"nodes": 1 << 17, "degree": 16, "features": 128, "width": 128, "layers": 3, "classes": 64},
         },
         build=build_inference,
         torch=torch_builder("torch_dense", "graph_inference"),

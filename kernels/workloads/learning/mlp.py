@@ -105,7 +105,7 @@ WORKLOADS: Final = (
         sizes={
             "small": SMALL,
             "trace": {"batch": 128, "features": 512, "width": 256, "layers": 3, "classes": 100},
-            "gpu": {"batch": 8192, "features": 1024, "width": 2048, "layers": 3, "classes": 1000},
+            "gpu": {"batch": 4096, "features": 1024, "width": 2048, "layers": 3, "classes": 1000},
         },
         build=build_inference,
         torch=torch_builder("torch_dense", "mlp_inference"),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashwarden.kernels.workloads.learning.elementwise import fill, fill_random
+from hashwarden.kernels.workloads.learning.embedding import bag, bag_back, copy_run, gather, gather_labels, scatter
 from hashwarden.kernels.workloads.learning.optimiser import adam_launch
 from hashwarden.kernels.workloads.plan import Arrays, Empty, Launch, Plan, Work
 
@@ -166,13 +167,22 @@ class Program:
         return [launch for launch in made if launch is not None]
 
     def plan(self, units: float, check: Check) -> Plan:
-        """The plan; what a step moves is every argument of every launch once, as if no cache held anything."""
-        moved = 0.0
+        """The plan; a step moves every argument of every launch once, of a table what is looked up in it."""
+        moved = self.moved
         for launch in self.steps(0):
-            moved += sum(self.arrays[name].nbytes for name in launch.arguments if isinstance(name, str))
-        work = Work(units, dram_bytes=self.moved or moved, int_ops=self.int_ops, float_ops=self.float_ops)
+            most = launch.threads * _looked_up(launch) * 4
+            sizes = (self.arrays[name].nbytes for name in launch.arguments if isinstance(name, str))
+            moved += sum(min(size, most) if most else size for size in sizes)
+        work = Work(units, dram_bytes=moved, int_ops=self.int_ops, float_ops=self.float_ops)
         arrays: Arrays = self.arrays
         return Plan(arrays, self.steps, work, check, tuple(self.setup))
+
+
+def _looked_up(launch: Launch) -> int:
+    """Numbers of a table that a thread touches; 0 for a body that goes through whole arrays."""
+    if launch.body in {bag, bag_back}:
+        return int(launch.arguments[4])
+    return {gather: 4, gather_labels: 1, copy_run: 1, scatter: 1}.get(launch.body, 0)
 
 
 def _scalar(item: str | int | float | np.generic) -> str | np.generic:

@@ -175,7 +175,7 @@ WORKLOADS: Final = (
         sizes={
             "small": {**SMALL, **RHYTHM_SMALL},
             "trace": {**RHYTHM_SMALL, "batch": 1, "tokens": 32, "width": 128, "layers": 1, "vocabulary": 512},
-            "gpu": {**RHYTHM_GPU, "batch": 8, "tokens": 512, "width": 512, "layers": 4, "vocabulary": 8192},
+            "gpu": {**RHYTHM_GPU, "batch": 4, "tokens": 512, "width": 512, "layers": 4, "vocabulary": 8192},
         },
         build=build_training,
         torch=torch_builder("torch_transformer", "transformer_training"),
@@ -191,7 +191,7 @@ WORKLOADS: Final = (
         sizes={
             "small": SMALL,
             "trace": {"batch": 1, "tokens": 48, "width": 128, "layers": 2, "vocabulary": 512},
-            "gpu": {"batch": 16, "tokens": 512, "width": 1024, "layers": 4, "vocabulary": 8192},
+            "gpu": {"batch": 4, "tokens": 512, "width": 1024, "layers": 4, "vocabulary": 8192},
         },
         build=build_inference,
         torch=torch_builder("torch_transformer", "encoder_inference"),

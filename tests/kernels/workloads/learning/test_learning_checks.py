@@ -99,7 +99,7 @@ def test_inference(name, arrays):
 )
 def test_impossible_shapes(name, changes):
     workload = WORKLOADS[name]
-    with pytest.raises(UsageError, match="multiple|even"):
+    with pytest.raises(UsageError, match=r"multiple|even"):
         workload.build(workload.settings("small", changes), 0)
 
 
