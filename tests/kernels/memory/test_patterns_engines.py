@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +22,8 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 ARCHES = ("sm_80", "sm_90", "sm_100", "sm_120")
 CASES = [(seed, by_line, most) for seed in range(3) for by_line in (False, True) for most in (1 << 16, 150)]
 
-# Integers wrap on a GPU; the threads of the simulator warn about it.
-pytestmark = pytest.mark.filterwarnings("ignore:.*overflow encountered:RuntimeWarning")
+# Integers wrap on a GPU; the threads of the simulator warn about it. Numba warns about small grids.
+pytestmark = pytest.mark.filterwarnings("ignore:.*overflow encountered:RuntimeWarning", "ignore:(?s).*low occupancy")
 
 
 def require_same(got, want):
@@ -66,8 +67,6 @@ def test_small_logs_are_counted_too(engine, rows, request, log_of):
 
 @pytest.mark.parametrize("engine", ["patterns.cu on the host", *([] if SIMULATED else ["numba"])])
 def test_numbers_too_wide_for_one_sort_key_are_sorted_twice(engine, request, log_of, random_log):
-    from dataclasses import replace
-
     log = random_log(5)
     log = replace(log, thread=log.thread + (1 << 30), order=log.order + (1 << 31), launch=log.launch + (1 << 14))
     require_same(counting(engine, request)(log, 1 << 16), patterns_reference.count(log, 1 << 16))
@@ -167,8 +166,6 @@ def test_a_missing_package_names_its_extra(monkeypatch, log_of):
 
 @pytest.mark.parametrize("engine", ["reference", *([] if SIMULATED else ["numba"])])
 def test_two_accesses_of_a_thread_at_once_are_refused(engine, log_of):
-    from dataclasses import replace
-
     log = log_of([[0, 4, 8]])
     with pytest.raises(DataError, match="2 accesses"):
         patterns(replace(log, thread=np.zeros(3, np.int64)), engine)

@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+
+pytest.importorskip("hypothesis", reason="it draws the cases")
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
