@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hashwarden.kernels.workloads.native import operations
 from hashwarden.kernels.workloads.native.define import define
 from hashwarden.kernels.workloads.native.search import grid, header_of
-from hashwarden.kernels.workloads.plan import Empty, NativeLaunch, Plan, Work, require_equal
+from hashwarden.kernels.workloads.plan import Arrays, Empty, NativeLaunch, Plan, Work, require_equal
 from hashwarden.kernels.workloads.workload import Parameter, Settings
 
 __all__ = ["WORKLOADS", "build_plan"]
@@ -68,6 +68,19 @@ class _Oracle:
         return np.frombuffer(sha256(text).digest(), ">u4").astype(np.uint32)
 
 
+def _empty(n: int) -> Arrays:
+    """Arrays that the kernels fill."""
+    squares = {name: Empty((n, n), np.uint32) for name in ("a", "b", "noised", "product")}
+    thin = {name: Empty((n * _RANK,), np.uint32) for name in ("left", "right")}
+    return {**squares, **thin, "digests": Empty(((n // _TILE) ** 2, 8), np.uint32), "hits": Empty((1,), np.uint32)}
+
+
+def _work(n: int) -> Work:
+    hashes = 2 * (n // _TILE) ** 2
+    int_ops = n * n * (n * 6 + _RANK * 8 + 4) + hashes * operations.SHA256
+    return Work(units=1, dram_bytes=4 * n * n * 5, int_ops=int_ops)
+
+
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan one product of ``n`` by ``n`` matrices a step."""
     n, random = settings["n"], np.random.default_rng(seed)
@@ -100,27 +113,10 @@ def build_plan(settings: Settings, seed: int) -> Plan:
         require_equal("a tile", product[:_TILE, :_TILE], oracle.tile(0, 0).astype(np.uint32))
         require_equal("hits", results["hits"], np.array([(digests[:, 0] <= limit).sum()], np.uint32))
 
-    square, thin = Empty((n, n), np.uint32), Empty((n * _RANK,), np.uint32)
     return Plan(
-        {
-            "seeds": seeds,
-            "nonces": nonces,
-            "weights": weights,
-            "a": square,
-            "b": square,
-            "noised": square,
-            "product": square,
-            "left": thin,
-            "right": thin,
-            "digests": Empty((tiles * tiles, 8), np.uint32),
-            "hits": Empty((1,), np.uint32),
-        },
+        {"seeds": seeds, "nonces": nonces, "weights": weights, **_empty(n)},
         step=step,
-        work=Work(
-            units=1,
-            dram_bytes=4 * n * n * 5,
-            int_ops=n * n * (n * 6 + _RANK * 8 + 4) + tiles * tiles * 2 * operations.SHA256,
-        ),
+        work=_work(n),
         check=check,
         setup=(field(2 * _NONCES, n * n, "a"), field(2 * _NONCES + 1, n * n, "b")),
     )

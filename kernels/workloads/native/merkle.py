@@ -50,6 +50,11 @@ def _parents(permute: Permutation, children: NDArray[np.uint64]) -> NDArray[np.u
     return permute(state)[:, :4].astype(np.uint64)
 
 
+def _draw(which: int, halves: int) -> NativeLaunch:
+    arguments = (f"seeds[{which}]", np.uint32(halves), f"trace[{which}]")
+    return NativeLaunch("matmul_m31", "field_matrix", *grid(halves), arguments)
+
+
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan one whole tree a step over ``rows`` rows of ``columns`` elements."""
     rows, columns, depth = settings["rows"], settings["columns"], settings["rows"].bit_length() - 1
@@ -63,11 +68,6 @@ def build_plan(settings: Settings, seed: int) -> Plan:
             for level, (below, above) in enumerate(pairwise(names), 1)
         )
         return (NativeLaunch(_SOURCE, "merkle_leaves", *grid(rows, 128), leaves), *levels)
-
-    def draw(which: int) -> NativeLaunch:
-        count = 2 * rows * columns
-        arguments = (f"seeds[{which}]", np.uint32(count), f"trace[{which}]")
-        return NativeLaunch("matmul_m31", "field_matrix", *grid(count), arguments)
 
     def check(results: Mapping[str, NDArray[Any]]) -> None:
         random, below = np.random.default_rng(seed), results[names[0]]
@@ -91,7 +91,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
         step=step,
         work=Work(units=hashes, dram_bytes=rows * (8 * columns + 3 * 32), int_ops=hashes * PERMUTE_OPS),
         check=check,
-        setup=tuple(draw(which) for which in range(_SEEDS)),
+        setup=tuple(_draw(which, 2 * rows * columns) for which in range(_SEEDS)),
         symbols=symbols,
     )
 

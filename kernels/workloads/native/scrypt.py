@@ -22,6 +22,12 @@ _SOURCE: Final = "scrypt"
 _MOST_ROWS: Final = 1 << 29
 
 
+def _hashes(header: bytes, cost: int, nonces: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    texts = [header[:76] + int(nonce % 2**32).to_bytes(4, "big") for nonce in nonces]
+    digests = (scrypt(text, salt=text, n=cost, r=1, p=1, dklen=32) for text in texts)
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+
+
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan a search over ``nonces`` nonces a step, each with a pad of its own of ``128 << log_n`` bytes.
 
@@ -34,23 +40,17 @@ def build_plan(settings: Settings, seed: int) -> Plan:
     if nonces << log_n > _MOST_ROWS:
         expected = f"at most {_MOST_ROWS >> log_n:,} for log_n = {log_n}"
         raise UsageError(f"nonces = {nonces:,}", expected, "Choose fewer nonces a step.")
-    variant, cost = f"LOG_N={log_n}", 1 << log_n
-
-    def oracle(span: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        texts = [header[:76] + int(nonce % 2**32).to_bytes(4, "big") for nonce in span]
-        digests = (scrypt(text, salt=text, n=cost, r=1, p=1, dklen=32) for text in texts)
-        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
-
-    search = Search(nonces, oracle, head=last_head)
+    cost = 1 << log_n
+    search = Search(nonces, lambda span: _hashes(header, cost, span), head=last_head)
 
     def launches(first: np.uint64, count: int, digests: str | np.uint64, hits: str) -> tuple[NativeLaunch, ...]:
-        nonce, shape = np.uint32(int(first) % 2**32), grid(count, 64)
-        last = (nonce, "states", np.uint32(int(search.limit) >> 32), digests, hits)
-        return (
-            NativeLaunch(_SOURCE, "scrypt_begin", *shape, (nonce, "states"), variant),
-            NativeLaunch(_SOURCE, "scrypt_mix", *shape, ("states", "pad"), variant),
-            NativeLaunch(_SOURCE, "scrypt_end", *shape, last, variant),
+        nonce, limit = np.uint32(int(first) % 2**32), np.uint32(int(search.limit) >> 32)
+        stages = (
+            ("scrypt_begin", (nonce, "states")),
+            ("scrypt_mix", ("states", "pad")),
+            ("scrypt_end", (nonce, "states", limit, digests, hits)),
         )
+        return tuple(NativeLaunch(_SOURCE, name, *grid(count, 64), it, f"LOG_N={log_n}") for name, it in stages)
 
     def check(results: Mapping[str, NDArray[Any]]) -> None:
         search.check_probe(results["digests"].astype(">u4"))

@@ -17,7 +17,7 @@ from hashwarden.kernels.workloads.native import operations
 from hashwarden.kernels.workloads.native.define import define
 from hashwarden.kernels.workloads.native.reference import BLAKE3_IV, blake3, blake3_compress, rotate
 from hashwarden.kernels.workloads.native.search import grid, header_of
-from hashwarden.kernels.workloads.plan import Empty, NativeLaunch, Plan, Work, require_equal
+from hashwarden.kernels.workloads.plan import Arrays, Empty, NativeLaunch, Plan, Work, require_equal
 from hashwarden.kernels.workloads.workload import Parameter, Settings
 
 __all__ = ["WORKLOADS", "build_plan"]
@@ -84,6 +84,26 @@ class _Oracle:
         return part.astype(np.int32), blake3(np.ascontiguousarray(record).view(np.uint8)[None])[0]
 
 
+def _empty(n: int, k: int) -> Arrays:
+    """Arrays that the kernels fill."""
+    factors = {name: Empty((n if "left" in name else k, _RANK), np.int8) for name in _FACTORS}
+    operands = {name: Empty((n, k), np.int8) for name in ("a", "b", "noised_a", "noised_b")}
+    digests = Empty(((n // _TILE) ** 2, 8), np.uint32)
+    return {
+        **factors,
+        **operands,
+        "product": Empty((n, n), np.int32),
+        "digests": digests,
+        "hits": Empty((1,), np.uint32),
+    }
+
+
+def _work(n: int, k: int) -> Work:
+    tiles = (n // _TILE) ** 2
+    int_ops = 2 * n * k * (_RANK // 4 + 4) + tiles * (2 * operations.BLAKE3 + k // _FOLD * 32 * 18)
+    return Work(units=1, dram_bytes=6 * n * k + 4 * n * n + 32 * tiles, int_ops=int_ops, tensor_ops=2 * n * n * k)
+
+
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan one noisy product of ``n`` x ``k`` by ``k`` x ``n`` a step."""
     n, k = settings["n"], settings["k"]
@@ -117,24 +137,10 @@ def build_plan(settings: Settings, seed: int) -> Plan:
             require_equal("digest of a tile", digests[number].view(np.uint8), digest)
         require_equal("hits", results["hits"], np.array([(digests[:, 0] <= limit).sum()], np.uint32))
 
-    factors = {name: Empty((n if "left" in name else k, _RANK), np.int8) for name in _FACTORS}
-    operands = {name: Empty((n, k), np.int8) for name in ("a", "b", "noised_a", "noised_b")}
     return Plan(
-        {
-            "seeds": seeds,
-            **factors,
-            **operands,
-            "product": Empty((n, n), np.int32),
-            "digests": Empty((tiles, 8), np.uint32),
-            "hits": Empty((1,), np.uint32),
-        },
+        {"seeds": seeds, **_empty(n, k)},
         step=step,
-        work=Work(
-            units=1,
-            dram_bytes=6 * n * k + 4 * n * n + 32 * tiles,
-            int_ops=2 * n * k * (_RANK // 4 + 4) + tiles * (2 * operations.BLAKE3 + k // _FOLD * 32 * 18),
-            tensor_ops=2 * n * n * k,
-        ),
+        work=_work(n, k),
         check=check,
         setup=(noise(_SEEDS, n * k, "a"), noise(_SEEDS + 1, n * k, "b")),
     )

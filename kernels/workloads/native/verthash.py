@@ -60,13 +60,19 @@ def _hashes(header: bytes, nonces: NDArray[np.int64], file: _File, places: int, 
     return p
 
 
+def _fill_file(chunks: int, words: int) -> NativeLaunch:
+    block = min(64, chunks & -chunks)  # the kernel asks no thread whether it has a chunk
+    shape, variant = ((chunks // block,), (block,)), f"PAD_WORDS={words} STREAMS=1"
+    return NativeLaunch("chacha_pad", "pad_fill", *shape, ("key", np.uint32(0), "file"), variant)
+
+
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan ``nonces`` hashes a step over a file of ``chunks`` times ``8 * chunk_words`` bytes."""
     nonces, chunks, words = settings["nonces"], settings["chunks"], settings["chunk_words"]
     rotations, header, key = settings["rotations"], header_of(seed, 80), header_of(seed + 1, 32)
     places = chunks * words // 2 - 1
     file, limit = _File(key, words), np.uint32(2**32 // odds(nonces))
-    variant, fill_variant = f"ROTATIONS={rotations}", f"PAD_WORDS={words} STREAMS=1"
+    variant = f"ROTATIONS={rotations}"
 
     def step(number: int) -> tuple[NativeLaunch, ...]:
         start, shape = np.uint32(number * nonces % 2**32), grid(8 * nonces, 128)
@@ -84,9 +90,6 @@ def build_plan(settings: Settings, seed: int) -> Plan:
         low = np.flatnonzero(state[:, 7] <= limit)
         require_equal("lowest hit", results["best"], np.array([*low[:1], 2**32 - 1][:1], np.uint32))
 
-    block = min(64, chunks & -chunks)  # the kernel asks no thread whether it has a chunk
-    fill_shape = ((chunks // block,), (block,))
-    fill_file = NativeLaunch("chacha_pad", "pad_fill", *fill_shape, ("key", np.uint32(0), "file"), fill_variant)
     return Plan(
         {
             "key": np.frombuffer(key, "<u4"),
@@ -96,13 +99,9 @@ def build_plan(settings: Settings, seed: int) -> Plan:
             "best": Empty((1,), np.uint32),
         },
         step=step,
-        work=Work(
-            units=nonces,
-            dram_bytes=nonces * rotations * 128 * 48,
-            int_ops=nonces * (17 * operations.KECCAK_1600 + rotations * 128 * 36),
-        ),
+        work=Work(nonces, nonces * rotations * 128 * 48, nonces * (17 * operations.KECCAK_1600 + rotations * 128 * 36)),
         check=check,
-        setup=(fill_file,),
+        setup=(_fill_file(chunks, words),),
         symbols={(_SOURCE, "header80"): np.frombuffer(header, "<u8")},
     )
 
