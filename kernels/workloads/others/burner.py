@@ -93,7 +93,7 @@ def chain(thread: Any, log: Any, starts: Any, ends: Any, links: Any) -> None:
 
 def build_products(settings: Settings, seed: int) -> Plan:
     """Plan products of two matrices, compared with the product that set-up made."""
-    edge, copies = settings["edge"], settings["products"]
+    edge, copies = TILE * settings["tiles"], settings["products"]
     size, salt = edge * edge, (seed * 0x9E3779B1) & 0xFFFFFFFF
     arrays: Arrays = {
         "left": Empty((size,), np.float32),
@@ -160,13 +160,13 @@ WORKLOADS: Final = (
         summary="Products of the same matrices, compared with the first one",
         unit="product",
         parameters=(
-            Parameter("edge", "elements", 4, 1 << 14, "rows and columns", power_of_two=True),
+            Parameter("tiles", "tiles", 1, 1 << 12, "a matrix has four times as many rows and columns"),
             Parameter("products", "products", 2, 64, "products that are kept"),
         ),
         sizes={
-            "small": {"edge": 32, "products": 2},
-            "trace": {"edge": 128, "products": 16},
-            "gpu": {"edge": 4096, "products": 16},
+            "small": {"tiles": 6, "products": 2},
+            "trace": {"tiles": 40, "products": 16},
+            "gpu": {"tiles": 1024, "products": 16},
         },
         build=build_products,
     ),

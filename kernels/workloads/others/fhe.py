@@ -233,7 +233,7 @@ WORKLOADS: Final = (
             Parameter("limbs", "primes", 1, 32, "primes of 60 bits"),
         ),
         sizes={
-            "small": {"length": 32, "limbs": 2},
+            "small": {"length": 16, "limbs": 2},
             "trace": {"length": 1 << 11, "limbs": 3},
             "gpu": {"length": 1 << 16, "limbs": 24},
         },

@@ -114,7 +114,7 @@ WORKLOADS: Final = (
             Parameter("sweeps", "sweeps", 1, 1000, "sweeps of a step"),
         ),
         sizes={
-            "small": {"edge": 10, "sweeps": 2},
+            "small": {"edge": 8, "sweeps": 2},
             "trace": {"edge": 64, "sweeps": 1},
             "gpu": {"edge": 768, "sweeps": 4},
         },

@@ -16,15 +16,30 @@ from numpy.typing import NDArray
 
 from hashwarden.kernels.device import device
 from hashwarden.kernels.memory.recorder import begin, load, store
-from hashwarden.kernels.workloads.others.goldilocks import ORDER, add, multiply, root_of_unity, subtract
+from hashwarden.kernels.workloads.mining.goldilocks import field_add, field_multiply
 from hashwarden.kernels.workloads.others.mixing import mix_64
 from hashwarden.kernels.workloads.plan import Arrays, Empty, Launch, Plan, Work, require_equal
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
 
-__all__ = ["WORKLOADS", "build_plan"]
+__all__ = ["ORDER", "WORKLOADS", "build_plan", "root_of_unity", "subtract"]
+
+ORDER: Final = 2**64 - 2**32 + 1
+"""Elements of the field."""
 
 _ALL_BELOW: Final = 1 << 12
 _SAMPLE: Final = 2
+
+
+@device
+def subtract(a: Any, b: Any) -> Any:
+    """Difference of two field elements."""
+    difference = np.uint64(a - b)
+    return difference if a >= b else np.uint64(difference + np.uint64(ORDER))
+
+
+def root_of_unity(bits: int) -> int:
+    """A primitive root of unity of order ``2**bits``; 7 generates the group."""
+    return pow(7, (ORDER - 1) >> bits, ORDER)
 
 
 @device
@@ -32,7 +47,7 @@ def fill(thread: Any, log: Any, values: Any, salt: Any) -> None:
     """Make element ``thread``."""
     t = begin(log, thread)
     t = store(log, t, 0, 0, thread)
-    values[thread] = add(np.uint64(mix_64(np.uint64(np.uint64(thread) + salt)) >> np.uint64(1)), np.uint64(0))
+    values[thread] = field_add(np.uint64(mix_64(np.uint64(np.uint64(thread) + salt)) >> np.uint64(1)), np.uint64(0))
 
 
 @device
@@ -42,8 +57,8 @@ def make_powers(thread: Any, log: Any, powers: Any, root: Any) -> None:
     result, base, rest = np.uint64(1), np.uint64(root), np.int64(thread)
     while rest:
         if rest & 1:
-            result = multiply(result, base)
-        base = multiply(base, base)
+            result = field_multiply(result, base)
+        base = field_multiply(base, base)
         rest >>= 1
     t = store(log, t, 0, 0, thread)
     powers[thread] = result
@@ -61,9 +76,9 @@ def butterfly(thread: Any, log: Any, source: Any, target: Any, powers: Any, stri
     t = load(log, t, 0, 0, first)
     t = load(log, t, 1, 0, first + half)
     t = load(log, t, 2, 2, power)
-    a, b = source[first], multiply(source[first + half], powers[power])
+    a, b = source[first], field_multiply(source[first + half], powers[power])
     t = store(log, t, 3, 1, out)
-    target[out] = add(a, b)
+    target[out] = field_add(a, b)
     t = store(log, t, 4, 1, out + stride)
     target[out + stride] = subtract(a, b)
 
