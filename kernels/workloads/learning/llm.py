@@ -198,7 +198,7 @@ WORKLOADS: Final = (
         ),
         sizes={
             "small": {"requests": 1, "tokens": 9, "width": 16, "inner": 20, "layers": 1, "vocabulary": 12},
-            "trace": {"requests": 2, "tokens": 48, "width": 128, "inner": 352, "layers": 2, "vocabulary": 2000},
+            "trace": {"requests": 2, "tokens": 32, "width": 128, "inner": 352, "layers": 2, "vocabulary": 2000},
             "gpu": {"requests": 8, "tokens": 512, "width": 1024, "inner": 2816, "layers": 2, "vocabulary": 32000},
         },
         build=build_prefill,
@@ -242,7 +242,7 @@ WORKLOADS: Final = (
         sizes={
             "small": {**_SERVED, "width": 16, "inner": 20, "layers": 1, "vocabulary": 12},
             "trace": {**_SERVED, "width": 128, "inner": 352, "layers": 2, "vocabulary": 2000},
-            "gpu": {**_SERVED_GPU, "width": 4096, "inner": 11008, "layers": 16, "vocabulary": 32000},
+            "gpu": {**_SERVED_GPU, "width": 2048, "inner": 5632, "layers": 16, "vocabulary": 32000},
         },
         torch=torch_builder("torch_llm", "llm_serving"),
     ),

@@ -126,7 +126,7 @@ WORKLOADS: Final = (
         ),
         sizes={
             "small": {"tokens": 5, "width": 16, "inner": 32, "layers": 1},
-            "trace": {"tokens": 96, "width": 512, "inner": 1536, "layers": 2},
+            "trace": {"tokens": 64, "width": 384, "inner": 1024, "layers": 2},
             "gpu": {"tokens": 2048, "width": 2048, "inner": 8192, "layers": 2},
         },
         build=build_inference,

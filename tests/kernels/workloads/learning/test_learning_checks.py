@@ -83,7 +83,7 @@ def test_tables_of_a_recommender():
 def test_inference(name, arrays):
     plan, results = results_of(name)
     for start in arrays:
-        array = start if start in results else [array for array in results if array.startswith(f"{start}_")][-1]
+        array = [array for array in results if array == start or array.startswith(f"{start}_")][-1]
         refused(plan, results, array, wrong)
 
 
