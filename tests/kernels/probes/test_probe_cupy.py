@@ -70,6 +70,22 @@ class Graph:
         self.runs += 1
 
 
+def fake_runtime(attributes, driver, free):
+    return types.SimpleNamespace(
+        CUDARuntimeError=RefusalError,
+        driverGetVersion=lambda: driver,
+        runtimeGetVersion=lambda: 13020,
+        getDeviceCount=lambda: 1,
+        deviceGetAttribute=lambda attribute, index: attributes[attribute],
+        deviceGetPCIBusId=lambda index: "0000:01:00.0",
+        getDeviceProperties=lambda index: {"name": b"NVIDIA H100"},
+        memGetInfo=lambda: (free, 1 << 37),
+        cudaDevAttrMultiProcessorCount=16,
+        cudaDevAttrL2CacheSize=38,
+        cudaDevAttrComputeMode=20,
+    )
+
+
 def fake_cupy(attributes=ATTRIBUTES, driver=13020, free=1 << 36, room=1 << 36):
     """A CuPy that runs nothing and writes down what is asked of it."""
     state = types.SimpleNamespace(taken=0, contexts=0, stream=None, modules=0)
@@ -97,21 +113,8 @@ def fake_cupy(attributes=ATTRIBUTES, driver=13020, free=1 << 36, room=1 << 36):
             return lambda grid, block, arguments: state.stream.captured.append((name, grid, block, arguments))
 
     event = types.SimpleNamespace(record=lambda stream: None, synchronize=lambda: None)
-    runtime = types.SimpleNamespace(
-        CUDARuntimeError=RefusalError,
-        driverGetVersion=lambda: driver,
-        runtimeGetVersion=lambda: 13020,
-        getDeviceCount=lambda: 1,
-        deviceGetAttribute=lambda attribute, index: attributes[attribute],
-        deviceGetPCIBusId=lambda index: "0000:01:00.0",
-        getDeviceProperties=lambda index: {"name": b"NVIDIA H100"},
-        memGetInfo=lambda: (free, 1 << 37),
-        cudaDevAttrMultiProcessorCount=16,
-        cudaDevAttrL2CacheSize=38,
-        cudaDevAttrComputeMode=20,
-    )
     cuda = types.SimpleNamespace(
-        runtime=runtime,
+        runtime=fake_runtime(attributes, driver, free),
         Device=device,
         Stream=stream,
         Memory=memory,
