@@ -27,11 +27,12 @@ from hashwarden.kernels.sass.table import MixTable
 from hashwarden.kernels.workloads.catalogue import CudaSource, Variant, cuda_sources, find
 from hashwarden.kernels.workloads.compiler import compile_cubin, headers, source_text
 
-__all__ = ["build", "jobs", "table_of"]
+__all__ = ["SMALL", "build", "jobs", "table_of"]
 
 EVERY_VARIANT: Final = ("sm_80", "sm_90")
 BASE_ONLY: Final = ("sm_75", "sm_100", "sm_120")
 SMALL: Final = 40
+"""Shorter kernels carry too little to tell."""
 
 Job = tuple[str, Variant, str]
 
