@@ -108,6 +108,15 @@ def make_strings(
 
 
 @device
+def _shift(words: Any, used: Any, left: Any, digit: Any) -> None:
+    """Shift a string of ``used`` words to the left by ``digit`` bits; ``left`` words stay."""
+    for i in range(left):
+        following = words[i + 1] if i + 1 < used else np.uint32(0)
+        moved = np.uint32(following >> np.uint32(32 - digit))
+        words[i] = np.uint32(np.uint32(words[i] << np.uint32(digit)) | moved)
+
+
+@device
 def join(
     thread: Any,
     log: Any,
@@ -144,10 +153,7 @@ def join(
                 made[i] = np.uint32(words[i] ^ source[other * stride + i])
                 different = np.uint32(different | made[i])
             if different != 0:
-                for i in range(left):
-                    following = made[i + 1] if i + 1 < used else np.uint32(0)
-                    shifted = np.uint32(made[i] << np.uint32(digit))
-                    made[i] = np.uint32(shifted | np.uint32(following >> rest))
+                _shift(made, used, left, digit)
                 ref = (place << slot_bits) | (other - start)
                 t = insert(log, t, target, refs, counts, made, ref, left, shape, level)
 
@@ -367,7 +373,7 @@ WORKLOADS: Final = (
         ),
         sizes={
             "small": {"n": 24, "k": 3, "bucket_bits": 2, "slots": 64, "candidates": 32},
-            "trace": {"n": 120, "k": 7, "bucket_bits": 13, "slots": 32, "candidates": 512},
+            "trace": {"n": 112, "k": 7, "bucket_bits": 12, "slots": 32, "candidates": 1024},
             "gpu": {"n": 200, "k": 9, "bucket_bits": 18, "slots": 32, "candidates": 1024},
         },
         build=build_plan,

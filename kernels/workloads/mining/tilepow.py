@@ -193,13 +193,9 @@ def _noise(name: str, shape: oracles_tilepow.Shape, rows: int, nonce: int, which
     return (*fills, Launch(add_noise, rows * int(words), arguments))
 
 
-def build_plan(settings: Settings, seed: int) -> Plan:
-    """Plan products of ``rows`` x ``inner`` by ``inner`` x ``columns``; every step brings new noise."""
-    shape = oracles_tilepow.Shape.of(settings)
-    problem = oracles_tilepow.Problem.of(seed)
-    a, b = oracles_tilepow.operands(shape, seed)
+def _arrays(shape: oracles_tilepow.Shape, problem: oracles_tilepow.Problem, a: Any, b: Any) -> Arrays:
     words, rank_words = shape.inner // 4, shape.rank // 4
-    arrays: Arrays = {
+    arrays: dict[str, NDArray[Any] | Empty] = {
         "seed": np.frombuffer(problem.seed, "<u4").copy(),
         "key": np.frombuffer(problem.key, "<u4").copy(),
         "a": a.view("<u4").reshape(-1),
@@ -209,16 +205,28 @@ def build_plan(settings: Settings, seed: int) -> Plan:
         "digests": Empty((shape.tiles * 8,), np.uint32),
         "hits": Empty((1,), np.uint32),
     }
-    noise: Arrays = {
-        f"{kind}_{name}": Empty((count,), np.uint32)
-        for name, rows in (("a", shape.rows), ("b", shape.columns))
-        for kind, count in (
-            ("left", rows * rank_words),
-            ("right", shape.inner * rank_words),
-            ("noised", rows * words),
-        )
-    }
-    scalars = (np.int64(shape.columns), np.int64(words), np.int64(shape.step // 4))
+    for name, rows in (("a", shape.rows), ("b", shape.columns)):
+        arrays[f"left_{name}"] = Empty((rows * rank_words,), np.uint32)
+        arrays[f"right_{name}"] = Empty((shape.inner * rank_words,), np.uint32)
+        arrays[f"noised_{name}"] = Empty((rows * words,), np.uint32)
+    return arrays
+
+
+def _work(shape: oracles_tilepow.Shape) -> Work:
+    multiplied, noised = shape.rows * shape.columns * shape.inner, shape.rows * shape.inner * shape.rank
+    return Work(
+        units=shape.tiles,
+        dram_bytes=shape.rows * shape.inner * 2 + shape.columns * shape.inner + shape.rows * shape.columns * 4,
+        int_ops=multiplied + noised + shape.tiles * 7 * 8 * 14,
+    )
+
+
+def build_plan(settings: Settings, seed: int) -> Plan:
+    """Plan products of ``rows`` x ``inner`` by ``inner`` x ``columns``; every step brings new noise."""
+    shape = oracles_tilepow.Shape.of(settings)
+    problem = oracles_tilepow.Problem.of(seed)
+    a, b = oracles_tilepow.operands(shape, seed)
+    scalars = (np.int64(shape.columns), np.int64(shape.inner // 4), np.int64(shape.step // 4))
 
     def step(number: int) -> tuple[Launch, ...]:
         return (
@@ -241,18 +249,8 @@ def build_plan(settings: Settings, seed: int) -> Plan:
         hits = np.array([np.count_nonzero(digests[:, 0] <= _LIMIT)], np.uint32)
         require_equal("hits", results["hits"], hits)
 
-    multiplied, noised = shape.rows * shape.columns * shape.inner, shape.rows * shape.inner * shape.rank
-    return Plan(
-        {**arrays, **noise},
-        step=step,
-        work=Work(
-            units=shape.tiles,
-            dram_bytes=shape.rows * shape.inner * 2 + shape.columns * shape.inner + shape.rows * shape.columns * 4,
-            int_ops=multiplied + noised + shape.tiles * 7 * 8 * 14,
-        ),
-        check=check,
-        setup=_noise("b", shape, shape.columns, 0, 2),
-    )
+    arrays = _arrays(shape, problem, a, b)
+    return Plan(arrays, step, _work(shape), check, setup=_noise("b", shape, shape.columns, 0, 2))
 
 
 _PARAMETERS: Final = (
