@@ -70,7 +70,7 @@ class NativeLaunch:
     grid, block : tuple of int
         Blocks, and threads of a block, in up to three dimensions.
     arguments : sequence
-        As for `Launch`.
+        As for `Launch`; ``"name[3]"`` is row 3 of an array.
     variant : str
         How the source is compiled, in the words of `catalogue.parse_variant`.
     shared_bytes : int
@@ -127,7 +127,7 @@ class Plan:
     setup : sequence of launches
         Done once, before step 0.
     symbols : mapping of (source, symbol) to array
-        Constant memory of native launches, written once.
+        Constant memory of native launches, written whenever a variant of the source is loaded.
     """
 
     arrays: Arrays
