@@ -65,7 +65,7 @@ class Leg:
 
     def _one(self, copy: int, environment: dict[str, str], limit: float) -> tuple[str, str]:
         share = {"HASHWARDEN_SHARD": f"{copy}/{self.copies}"} if self.copies > 1 else {}
-        command = [word.replace("SHARD", str(copy)) for word in self.command]
+        command = [word.replace("{copy}", str(copy)) for word in self.command]
         try:
             done = subprocess.run(
                 command, env=environment | share, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit
@@ -84,7 +84,7 @@ def legs(out: Path) -> list[Leg]:
     python, bench = sys.executable, "benchmarks"
     tests = ["-m", "pytest", "tests/kernels", "-m", "gpu", "--confcutdir=tests/kernels", "-q", "-p", "no:cacheprovider"]
     found = [
-        Leg("tests", [python, *tests, "-W", "default", "--junitxml", str(out / "tests-SHARD.xml")], 150, COPIES),
+        Leg("tests", [python, *tests, "-W", "default", "--junitxml", str(out / "tests-{copy}.xml")], 150, COPIES),
         Leg("workloads", [python, f"{bench}/gpu/workloads.py", "--out", str(out), "--limit", "110"], 140),
     ]
     for name in ("recorder", "patterns", "streams"):

@@ -44,6 +44,7 @@ def require_gpu() -> None:
     """
     if SIMULATED:
         return
+    numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a launch that leaves most of the GPU idle is meant so
     try:
         found = cuda.is_available()
         reason = "no CUDA GPU or driver answers"
