@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+import numpy as np
 import pytest
 
 from hashwarden.errors import CheckError
@@ -49,6 +50,19 @@ def test_a_falsified_result_fails_the_check(module):
                 engine.plan.check(results)
 
 
+def test_a_falsified_sort_fails_the_check_that_takes_a_sample():
+    (workload,) = import_module("hashwarden.kernels.workloads.others.radix_sort").WORKLOADS
+    engine = CpuEngine(workload.build(workload.settings("small", {"keys": 1 << 21, "tile": 64}), 0))
+    engine.check()
+    results = dict(Results(engine))
+    ordered, order = results["keys_b"], results["values_b"]
+    twice = order.copy()
+    twice[1000] = twice[1001]
+    for wrong in ({"keys_b": ordered[::-1]}, {"keys_b": ordered + np.uint32(1)}, {"values_b": twice}):
+        with pytest.raises(CheckError):
+            engine.plan.check({**results, **wrong})
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("module", CASES)
 def test_other_seeds_pass_too(module, seed):
@@ -76,7 +90,9 @@ def test_other_seeds_pass_too(module, seed):
         ("smith_waterman", {"pairs": 1, "query": 1, "target": 1}),
         ("hash_table", {"keys": 1, "lookups": 1}),
         ("password", {"threads": 1, "candidates": 1, "digests": 1}),
-        ("burner", {}),
+        ("radix_sort", {"keys": 1 << 21, "tile": 64}),  # from here on, sizes whose check takes a sample
+        ("hash_table", {"keys": 9 << 17, "lookups": 1 << 12}),
+        ("zk_ntt", {"length": 1 << 13}),
     ],
 )
 def test_extreme_settings_pass(module, changes):
