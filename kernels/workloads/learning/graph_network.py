@@ -147,8 +147,8 @@ WORKLOADS: Final = (
             "small": {**_SMALL, **RHYTHM_SMALL},
             "trace": {
                 **RHYTHM_SMALL,
-                "nodes": 4096,
-                "degree": 12,
+                "nodes": 2048,
+                "degree": 10,
                 "features": 32,
                 "width": 32,
                 "layers": 2,
