@@ -202,6 +202,26 @@ def _read(limbs: NDArray[np.uint32]) -> _Point:
     return x * scale % ORDER, y * scale % ORDER
 
 
+def _row_of_points(count: int, first: int) -> list[_Point]:
+    """Multiples of the generator, from ``first`` on."""
+    points, point = [], _times((1, 2), first)
+    for _ in range(count):
+        points.append(point)
+        point = _sum(point, (1, 2))
+    return points
+
+
+def _check(limbs: NDArray[np.uint32], scalars: NDArray[np.uint32], distinct: list[_Point]) -> None:
+    totals = [0] * len(distinct)
+    for place, row in enumerate(scalars.astype("<u4")):
+        totals[place % len(distinct)] += int.from_bytes(row.tobytes(), "little")
+    expected: _Point = None
+    for point, total in zip(distinct, totals, strict=True):
+        expected = _sum(expected, _times(point, total))
+    got = np.array(_read(limbs) or (-1, -1), object)
+    require_equal("sum", got, np.array(expected or (-1, -1), object))
+
+
 def build_plan(settings: Settings, seed: int) -> Plan:
     """Plan multi-scalar multiplications of ``points`` points, of which at most 1,024 are distinct."""
     count, scalar_bits, bits = settings["points"], settings["scalar_bits"], settings["window"]
@@ -209,10 +229,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
     random = np.random.default_rng(seed)
     scalars = random.integers(0, 1 << 32, (count, words), np.uint32)
     scalars[:, -1] &= np.uint32(0xFFFFFFFF >> (32 * words - scalar_bits))
-    distinct, point = [], _times((1, 2), int(random.integers(1, 1 << 62)))
-    for _ in range(min(count, _DISTINCT)):
-        distinct.append(point)
-        point = _sum(point, (1, 2))
+    distinct = _row_of_points(min(count, _DISTINCT), int(random.integers(1, 1 << 62)))
     buckets, run = windows << bits, min(settings["run"], 1 << bits)
     arrays: Arrays = {
         "points": np.array([_limbs(point) for point in distinct], np.uint32).reshape(-1),
@@ -236,14 +253,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
     )
 
     def check(results: Mapping[str, NDArray[Any]]) -> None:
-        totals = [0] * len(distinct)
-        for place, row in enumerate(scalars.astype("<u4")):
-            totals[place % len(distinct)] += int.from_bytes(row.tobytes(), "little")
-        expected: _Point = None
-        for place, total in enumerate(totals):
-            expected = _sum(expected, _times(distinct[place], total))
-        got = np.array(_read(results["result"]) or (-1, -1), object)
-        require_equal("sum", got, np.array(expected or (-1, -1), object))
+        _check(results["result"], scalars, distinct)
 
     additions = count * windows + 2 * buckets
     moved = additions * POINT * 4 + count * windows * 12
