@@ -56,7 +56,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def device(function: _Function) -> _Function:
     """Let a function run on the CPU and, called by a CUDA kernel, on a GPU."""
-    return cast(_Function, numba.njit(function))
+    return cast(_Function, numba.njit(no_cfunc_wrapper=True)(function))
 
 
 def atomic_add(array: Any, index: Any, value: Any) -> Any:

@@ -160,7 +160,7 @@ def load(log: Any, t: Any, site: Any, argument: Any, index: Any, depth: Any = 0,
     """
     if log is None:
         return t
-    return _record(log, t, site, argument, index, depth, count, LOAD)
+    return _record(log, t, np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(LOAD))
 
 
 @device
@@ -168,7 +168,7 @@ def store(log: Any, t: Any, site: Any, argument: Any, index: Any, depth: Any = 0
     """Record a store; the parameters are those of `load`."""
     if log is None:
         return t
-    return _record(log, t, site, argument, index, depth, count, STORE)
+    return _record(log, t, np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(STORE))
 
 
 @device
@@ -176,11 +176,12 @@ def atomic(log: Any, t: Any, site: Any, argument: Any, index: Any, depth: Any = 
     """Record an atomic operation; the parameters are those of `load`."""
     if log is None:
         return t
-    return _record(log, t, site, argument, index, depth, count, ATOMIC)
+    return _record(log, t, np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(ATOMIC))
 
 
 @device
 def _record(log: Any, t: Any, site: Any, argument: Any, index: Any, depth: Any, count: Any, kind: Any) -> Any:
+    # All integers are int64 here, so that this is compiled once and not for every type of index.
     if t < 0:
         return t
     control = log.control

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, final
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hashwarden.kernels.device import device, grid_kernels
+from hashwarden.kernels.device import grid_kernels
 from hashwarden.kernels.memory.log import Recorder
 from hashwarden.kernels.memory.recorder import begin
 from hashwarden.kernels.workloads.engines.base import Engine, free_host_bytes
@@ -19,7 +20,7 @@ __all__ = ["CpuEngine"]
 
 @cache
 def _compiled(body: Any) -> Any:  # noqa: ANN401  a compiled function
-    return device(grid_kernels(body, begin).host)
+    return numba.njit(grid_kernels(body, begin).host)
 
 
 @final

@@ -17,6 +17,7 @@ from hashwarden.kernels.workloads.engines.base import Engine, free_host_bytes
 from hashwarden.kernels.workloads.plan import Empty, Launch, NativeLaunch, Plan
 
 cuda: Any = numba.cuda
+config: Any = numba.config
 
 __all__ = ["MOST_BLOCKS", "NumbaEngine", "recorder_for_gpu", "require_gpu"]
 
@@ -44,7 +45,7 @@ def require_gpu() -> None:
     """
     if SIMULATED:
         return
-    numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a launch that leaves most of the GPU idle is meant so
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a launch that leaves most of the GPU idle is meant so
     try:
         found = cuda.is_available()
         reason = "no CUDA GPU or driver answers"

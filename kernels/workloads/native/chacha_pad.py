@@ -100,7 +100,7 @@ def build_plan(settings: Settings, seed: int) -> Plan:
 WORKLOADS: Final = (
     define(
         "chacha-pad-native",
-        "xelishash",
+        "scratchpad-chacha",
         "A ChaCha8-filled pad of 64 KiB a hash, walked word by word, in CUDA C (after XelisHash)",
         build_plan,
         bound="latency",
