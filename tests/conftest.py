@@ -20,6 +20,16 @@ from hashwarden.serve.scan.events import Event, Finished, Kernels, ReadStats, Un
 from hashwarden.serve.scan.spool import KernelSpool
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep together, where several processes test, what shares compiled code: tests of a workload, else of a file."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        workload = getattr(item, "callspec", None) and item.callspec.params.get("workload")  # type: ignore[attr-defined]
+        together = getattr(workload, "name", None) or item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 def make_table(kernels: Sequence[tuple[str, str, int]]) -> MixTable:
     """Kernels of (file, name, instructions)."""
     size = len(kernels)

@@ -18,7 +18,7 @@ from hashwarden.kernels.sass.table import MixTable
 from hashwarden.model.kernel.counts import Counts, counts_of
 from hashwarden.model.kernel.taxonomy import HASH_FAMILIES, MIN_INSTRUCTIONS, MINING, OTHER, PLAIN
 
-__all__ = ["KIN", "LEARNED_ONLY", "Dataset", "folds_by_lineage", "load", "tables"]
+__all__ = ["KIN", "LEARNED_ONLY", "NUMBA_SOURCE", "Dataset", "folds_by_lineage", "load", "tables"]
 
 KIN: Final = {
     "ifdefelse/ProgPOW": "progpow-kin",
@@ -32,9 +32,16 @@ KIN: Final = {
 """Repositories that share code or descent; the others are a lineage of their own."""
 
 
+NUMBA_SOURCE: Final = "hashwarden-numba/"
+"""How the sources of this project's Numba kernels begin."""
+
 LABELS: Final = ("source", "origin", "family", "role")
 
-LEARNED_ONLY: Final = ("kernel_mix_more_packages.parquet", "kernel_mix_workloads.parquet")
+LEARNED_ONLY: Final = (
+    "kernel_mix_more_packages.parquet",
+    "kernel_mix_numba.parquet",
+    "kernel_mix_workloads.parquet",
+)
 """The tables that are only learned from; the rows of all others are held out in turn and scored."""
 
 

@@ -21,12 +21,12 @@ import torch
 
 from hashwarden.model.kernel.decide import decide
 from hashwarden.model.kernel.joint import own_log_odds, sigmoid
-from hashwarden.model.kernel.taxonomy import MINING, PLAIN
+from hashwarden.model.kernel.taxonomy import GROUPS, MINING, PLAIN
 from hashwarden.training.kernel import pictures
 from hashwarden.training.kernel.baselines import BASELINES, cross_validate_baseline
 from hashwarden.training.kernel.calibrate import calibrate
 from hashwarden.training.kernel.crossval import Told, cross_validate, folds_by_family
-from hashwarden.training.kernel.dataset import Dataset, folds_by_lineage, load
+from hashwarden.training.kernel.dataset import NUMBA_SOURCE, Dataset, folds_by_lineage, load
 from hashwarden.training.kernel.files import judge_held_out
 from hashwarden.training.kernel.fit import Recipe
 from hashwarden.training.kernel.measures import Measured, measure_scores, unseen_scores
@@ -73,6 +73,7 @@ def run(data: Path, output: Path, seed: int = 0, told: Told | None = None) -> Pa
     }
     result["unseen_lineages"] = _lineages(dataset, recipe, output, result, told)
     result["unseen_families"] = _families(dataset, recipe, told)
+    result["unseen_compiler"] = _compiler(dataset, recipe, told)
     result["seconds"] = round(time.perf_counter() - start)
     (output / "kernel-evaluation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return write_report(result, output / "kernel.md")
@@ -120,6 +121,20 @@ def _families(data: Dataset, recipe: Recipe, told: Told) -> dict[str, Any]:
         if (here := rows & (data.group == MINING) & (data.family == name)).any()
     }
     return {"measured": {k: asdict(v) for k, v in measured.items()}, "found_by_family": by_family}
+
+
+def _compiler(data: Dataset, recipe: Recipe, told: Told) -> dict[str, Any]:
+    """Leave one compiler's front end out: what Numba makes, judged by networks that saw the work of nvcc and NVRTC."""
+    numba = np.char.startswith(data.source, NUMBA_SOURCE)
+    fold = np.where(numba, 0, -1)
+    rows = data.usable & numba
+    groups, _ = cross_validate(data, fold, recipe, told)
+    measured = {f"{NAME}, kernel alone": measure_scores(data, _raw(groups), rows)}
+    for name in BASELINES:
+        score = cross_validate_baseline(name, data, fold, told, seed=recipe.seed)
+        measured[f"{name}, kernel alone"] = measure_scores(data, score, rows)
+    kernels = {str(name): int((rows & (data.group == group)).sum()) for group, name in enumerate(GROUPS)}
+    return {"measured": {k: asdict(v) for k, v in measured.items()}, "kernels": kernels}
 
 
 def _raw(groups: npt.NDArray[np.float32]) -> F64:

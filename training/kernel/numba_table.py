@@ -22,9 +22,10 @@ from hashwarden.kernels.sass.table import MixTable
 from hashwarden.kernels.workloads.engines.offline import cubin_of, ptx_of
 from hashwarden.kernels.workloads.plan import Launch, Plan
 from hashwarden.kernels.workloads.registry import workloads
+from hashwarden.training.kernel.dataset import NUMBA_SOURCE
 from hashwarden.training.kernel.own_table import SMALL
 
-__all__ = ["FAMILIES", "SIDE", "bodies", "build", "table_of"]
+__all__ = ["DAG", "FAMILIES", "SIDE", "bodies", "build", "table_of"]
 
 ARCHITECTURES: Final = ("sm_80", "sm_90", "sm_100", "sm_120")
 _ROOT: Final = "hashwarden.kernels.workloads."
@@ -33,6 +34,8 @@ FAMILIES: Final[Mapping[str, str]] = {
     "learning": "ml",
     "mining.autolykos": "autolykos2",
     "mining.blake_pow": "blake3",
+    "mining.blake_pow.blake2b_search": "blake2b",
+    "mining.chachapad": "xelishash",
     "mining.cuckatoo": "cuckoo-cycle",
     "mining.equihash": "equihash",
     "mining.ethash": "ethash",
@@ -41,8 +44,8 @@ FAMILIES: Final[Mapping[str, str]] = {
     "mining.poseidon": "poseidon2-pow",
     "mining.progpow": "progpow",
     "mining.scratchpad": "cryptonight",
-    "mining.search": "sha256d",
     "mining.sha256d": "sha256d",
+    "mining.sha256d.search_512": "sha512",
     "mining.sha3": "keccak",
     "mining.tilepow": "pearl-matmul",
     "others.aes": "crypto-benign",
@@ -54,7 +57,6 @@ FAMILIES: Final[Mapping[str, str]] = {
     "others.graph": "graph",
     "others.hash_join": "hash-table",
     "others.hash_table": "hash-table",
-    "others.mixing": "array",
     "others.monte_carlo": "rng",
     "others.nbody": "hpc",
     "others.password": "password-cracking",
@@ -65,12 +67,26 @@ FAMILIES: Final[Mapping[str, str]] = {
     "others.zk_msm": "zk",
     "others.zk_ntt": "zk",
 }
-"""Family in the words of the kernel model, by the module that holds a body."""
+"""Family in the words of the kernel model, by the body, else by the module that holds it, else by its package."""
 
-SIDE: Final = frozenset({"add_windows", "clear", "count_digits", "fill", "make_keys", "make_wanted", "place_points"})
-"""Bodies that fill, clear and count beside the work proper: what they look like says nothing of it."""
+SIDE: Final = frozenset(
+    {
+        "mining.cuckatoo.forget", "mining.cuckatoo.revive",
+        "mining.equihash.clear", "mining.equihash.finish", "mining.equihash.recover",
+        "mining.ethash.lanes_read",
+        "mining.progpow.copy_cache", "mining.progpow.exchange",
+        "mining.tilepow.add_noise", "mining.tilepow.multiply",
+        "others.aes.fill", "others.fhe.copy", "others.fhe.fill", "others.fhe.spread",
+        "others.dedup.choose", "others.dedup.enter", "others.dedup.forget", "others.dedup.mark",
+        "others.hash_join.make_keys", "others.hash_join.make_wanted",
+        "others.hash_table.make_keys", "others.hash_table.note_rows",
+        "others.zk_msm.clear", "others.zk_msm.count_digits", "others.zk_msm.place_points",
+        "others.zk_ntt.fill", "others.zk_ntt.make_powers",
+    }
+)  # fmt: skip
+"""Bodies that fill, clear, move and count beside the hash work proper: what they look like says nothing of it."""
 
-DAG: Final = frozenset({"build_element", "build_items", "fill_cache"})
+DAG: Final = frozenset({"mining.autolykos.build_element", "mining.ethash.build_items", "mining.ethash.fill_cache"})
 
 
 def bodies() -> Iterator[tuple[str, Plan, Launch]]:
@@ -88,17 +104,18 @@ def bodies() -> Iterator[tuple[str, Plan, Launch]]:
                 yield place, plan, launch
 
 
-def _family(module: str) -> str:
-    for name in (module, module.partition(".")[0]):
+def _family(place: str) -> str:
+    module = place.rpartition(".")[0]
+    for name in (place, module, module.partition(".")[0]):
         if name in FAMILIES:
             return FAMILIES[name]
-    raise DataError(f"the module {module!r}", "a family for it", "Name one in FAMILIES of numba_table.py.")
+    raise DataError(f"the body {place!r}", "a family for it", "Name one in FAMILIES of numba_table.py.")
 
 
-def _role(module: str, name: str) -> str:
-    if not module.startswith("mining."):
-        return "helper" if name in SIDE else "kernel"
-    return "dag" if name in DAG else "helper" if name in SIDE else "hash"
+def _role(place: str) -> str:
+    if place in SIDE:
+        return "helper"
+    return "dag" if place in DAG else "hash" if place.startswith("mining.") else "kernel"
 
 
 def table_of(place: str, ptx: str) -> MixTable:
@@ -106,11 +123,10 @@ def table_of(place: str, ptx: str) -> MixTable:
     module, _, name = place.rpartition(".")
     cubins = [read_cubin(cubin_of(ptx, arch), f"{place}.{arch}.cubin") for arch in ARCHITECTURES]
     table = analyse(cubins)
-    family = _family(module)
-    labels = {"source": f"hashwarden-numba/{module}", "origin": "workload", "family": family, "kernel": name}
+    labels = {"source": NUMBA_SOURCE + module, "origin": "workload", "family": _family(place), "kernel": name}
     table.text.update({key: np.full(len(table), value, object) for key, value in labels.items()})
     table.text["version"] = np.array([f"sm_{arch} numba" for arch in table.scalars["arch"]], object)
-    role = np.full(len(table), _role(module, name), object)
+    role = np.full(len(table), _role(place), object)
     table.text["role"] = np.where(table.scalars["n_instr"] < SMALL, "small", role).astype(object)
     mining = np.full(len(table), module.startswith("mining."))
     return MixTable(table.scalars, table.rotate, table.funnel, table.nested, table.text, mining)

@@ -24,6 +24,7 @@ def write_report(result: dict[str, Any], path: Path) -> Path:
         _lineages(result),
         _by_lineage(result),
         _families(result),
+        _compiler(result),
         _files(result),
         _padding(result),
         _pictures(),
@@ -51,6 +52,20 @@ def _rows(measured: dict[str, Any]) -> str:
         f"| {m['found_lineages']} of {m['lineages']} |"
         for name, m in measured.items()
     )
+
+
+def _compiler(result: dict[str, Any]) -> str:
+    found = result["unseen_compiler"]
+    kernels = ", ".join(f"{count} {name}" for name, count in found["kernels"].items())
+    return f"""## A compiler that was never seen
+
+This project's Numba programs, compiled for four architectures ({kernels}), judged by networks that learned from
+nvcc's and NVRTC's output only. The algorithms are known to them from CUDA C; the front end is not. "Found" is the
+share above the highest score of a plain Numba kernel.
+
+{_HEADER}
+{_rows(found["measured"])}
+"""
 
 
 _HEADER = "| scored by | AUROC, plain | AUROC, other hash | found | lineages |\n| --- | --- | --- | --- | --- |"

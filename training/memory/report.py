@@ -37,10 +37,12 @@ def _lines(study: Study) -> list[str]:
         "# Memory access patterns alone, on families never seen",
         "",
         f"Measured on: {study.measured_on}. {study.rows} runs of {study.families} families; each family is judged by a",
-        "random forest that saw none of its runs. Written by `hashwarden evaluate memory`.",
+        "random forest that saw neither its runs nor those of mining families that share code with it (kin: all",
+        "searches with their table of hits; Ethash and FishHash; the scratchpads).",
+        "Written by `hashwarden evaluate memory`.",
         "",
         f"- AUROC, mining against the rest: {study.auroc:.3f} over runs (each family weighs the same), "
-        f"{study.auroc_of_families:.3f} over families.",
+        f"{study.auroc_of_families:.3f} over families; {study.auroc_family_out:.3f} over runs if kin may teach.",
         f"- Balanced accuracy at one half: {study.balanced_accuracy:.2f} (a coin has 0.50).",
         f"- Mining families whose mean chance lies above that of every other family: "
         f"{study.found_at_no_false_family:.0%}.",

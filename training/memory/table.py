@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,7 +123,7 @@ def build(output: Path, processes: int = 2) -> int:
         How many rows it has.
     """
     names = [workload.name for workload in workloads() if workload.build is not None]
-    with ProcessPoolExecutor(processes, max_tasks_per_child=4) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         rows = [row for found in pool.map(rows_of, names) for row in found]
     table = pa.Table.from_pylist(rows)
     provenance = {

@@ -67,6 +67,25 @@ def test_no_forest_sees_the_family_that_it_judges(monkeypatch):
     assert len(set().union(*missing)) == 8
 
 
+def test_kin_are_held_out_together(monkeypatch):
+    data, seen = made(separable=True), []
+    data.family[:24] = np.repeat(["ethash", "fishhash"], 12)
+    fit = study._forest
+
+    def spy(table_, rows, target, seed):
+        seen.append(set(table_.family[rows]))
+        return fit(table_, rows, target, seed)
+
+    monkeypatch.setattr(study, "_forest", spy)
+    monkeypatch.setattr(study, "TREES", 5)
+    study.judge_held_out(data)
+    assert all(("ethash" in families) == ("fishhash" in families) for families in seen)
+    assert any("ethash" not in families for families in seen)
+    seen.clear()
+    study.judge_held_out(data, kin=False)
+    assert any(("ethash" in families) != ("fishhash" in families) for families in seen)
+
+
 def test_every_family_weighs_the_same():
     data = made(separable=True)
     data.family[:30] = "family-0"
