@@ -109,7 +109,7 @@ EVASIONS: Final = (
         defaults={"share": 50},
         share=lambda settings: settings["share"] / 100,
         wrap=_interleave,
-        company=("burner", "mlp-inference", "stencil"),
+        company=("fma-burn", "transformer-inference", "stencil"),
     ),
     Evasion(
         name="dual",
