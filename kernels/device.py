@@ -18,6 +18,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -44,6 +45,7 @@ __all__ = [
     "device",
     "grid_kernels",
     "local_array",
+    "require_numba_cuda",
     "rotate_left_32",
     "rotate_left_64",
 ]
@@ -57,6 +59,18 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def device(function: _Function) -> _Function:
     """Let a function run on the CPU and, called by a CUDA kernel, on a GPU."""
     return cast(_Function, numba.njit(no_cfunc_wrapper=True)(function))
+
+
+def require_numba_cuda() -> None:
+    """Make sure that Numba can compile for CUDA.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package numba-cuda is not installed; the simulator needs it as little as the CPU does.
+    """
+    if not SIMULATED and find_spec("numba_cuda") is None:
+        raise MissingExtraError.of("numba-cuda", "cuda13")
 
 
 def atomic_add(array: Any, index: Any, value: Any) -> Any:

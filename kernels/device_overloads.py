@@ -116,7 +116,9 @@ def _local_here(length: int, dtype: Any) -> Any:
 def _teach(name: Callable[..., Any], here: Callable[..., Any], there: Callable[..., Any], **options: Any) -> None:
     """Tell Numba what stands for ``name`` in code for the CPU and in code for CUDA."""
     extending.overload(name, target="cpu", **options)(_always(here))
-    cuda.extending.overload(name, target="cuda", **options)(_always(there))
+    # Without the package numba-cuda, Numba serves the CPU alone.
+    if hasattr(cuda.extending, "overload"):
+        cuda.extending.overload(name, target="cuda", **options)(_always(there))
 
 
 def _always(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from hashwarden.errors import MissingExtraError
 from hashwarden.kernels.device import (
     SIMULATED,
     atomic_add,
@@ -21,6 +22,8 @@ from hashwarden.kernels.device import (
     rotate_left_64,
 )
 from hashwarden.kernels.workloads.engines.cpu import CpuEngine
+from hashwarden.kernels.workloads.engines.numba_cuda import NumbaEngine
+from hashwarden.kernels.workloads.engines.offline import ptx_of
 from hashwarden.kernels.workloads.plan import Empty, Launch, Plan, Work
 
 THREADS = 70
@@ -94,15 +97,11 @@ def test_on_the_cpu():
 
 @pytest.mark.skipif(not SIMULATED, reason="runs in the simulator, in a process of its own")
 def test_simulated():
-    from hashwarden.kernels.workloads.engines.numba_cuda import NumbaEngine
-
     check(results(NumbaEngine(plan())))
 
 
 @pytest.mark.gpu
 def test_on_a_gpu():
-    from hashwarden.kernels.workloads.engines.numba_cuda import NumbaEngine
-
     check(results(NumbaEngine(plan())))
 
 
@@ -116,10 +115,16 @@ def test_in_the_simulator():
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.skipif(SIMULATED, reason="the simulator needs no package")
+def test_without_numba_cuda_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr("hashwarden.kernels.device.find_spec", lambda name: None)
+    for use in (lambda: NumbaEngine(plan()), lambda: ptx_of(plan().step(0)[0], plan())):
+        with pytest.raises(MissingExtraError, match=r"'numba-cuda'.*hashwarden\[cuda13\]"):
+            use()
+
+
 @pytest.mark.skipif(SIMULATED, reason="the simulator compiles nothing")
 def test_it_becomes_cuda_code_with_atomics_and_rotations():
-    from hashwarden.kernels.workloads.engines.offline import ptx_of
-
     launch = plan().step(0)[0]
     text = ptx_of(launch, plan())
     for instruction in ("max", "min", "or", "exch", "cas"):

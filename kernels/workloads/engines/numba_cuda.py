@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashwarden.errors import NoDeviceError
-from hashwarden.kernels.device import SIMULATED, grid_kernels
+from hashwarden.kernels.device import SIMULATED, grid_kernels, require_numba_cuda
 from hashwarden.kernels.memory.log import Recorder
 from hashwarden.kernels.memory.recorder import begin
 from hashwarden.kernels.workloads.engines.base import Engine, free_host_bytes
@@ -40,9 +40,12 @@ def require_gpu() -> None:
 
     Raises
     ------
+    MissingExtraError
+        If the package numba-cuda is not installed.
     NoDeviceError
         If there is none, or if its driver does not answer.
     """
+    require_numba_cuda()
     if SIMULATED:
         return
     config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a launch that leaves most of the GPU idle is meant so

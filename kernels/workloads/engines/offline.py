@@ -12,7 +12,7 @@ import numba.types
 import numpy as np
 
 from hashwarden.errors import MissingExtraError, UsageError
-from hashwarden.kernels.device import grid_kernels
+from hashwarden.kernels.device import grid_kernels, require_numba_cuda
 from hashwarden.kernels.memory.recorder import LogArrays, begin
 from hashwarden.kernels.workloads.compiler import ARCHES
 from hashwarden.kernels.workloads.plan import Launch, Plan
@@ -42,6 +42,7 @@ def ptx_of(launch: Launch, plan: Plan, *, logged: bool = False) -> str:
     logged : bool
         Compile the kernel that records memory accesses.
     """
+    require_numba_cuda()
     kernels = grid_kernels(launch.body, begin)
     arguments = types.Tuple(tuple(_type_of(item, plan) for item in launch.arguments))
     signature = (types.int64, _LOG, arguments) if logged else (types.int64, arguments)
