@@ -82,13 +82,15 @@ class Leg:
 def legs(out: Path) -> list[Leg]:
     """All parts, the most important first."""
     python, bench = sys.executable, "benchmarks"
-    tests = ["-m", "pytest", "tests/kernels", "-m", "gpu", "--confcutdir=tests/kernels", "-q", "-p", "no:cacheprovider"]
+    tests = ["-m", "pytest", "tests/kernels", "-m", "gpu", "--confcutdir=tests/kernels", "-q"]
+    tests += ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
     found = [
         Leg("tests", [python, *tests, "-W", "default", "--junitxml", str(out / "tests-{copy}.xml")], 150, COPIES),
         Leg("workloads", [python, f"{bench}/gpu/workloads.py", "--out", str(out), "--limit", "110"], 140),
     ]
     for name in ("recorder", "patterns", "streams"):
         found.append(Leg(name, [python, f"{bench}/{name}.py", "--out", str(out)], 40))
+    found.append(Leg("mix", [python, f"{bench}/gpu/mix.py", "--out", str(out)], 40))
     found.append(Leg("probes", [python, f"{bench}/probes.py", "--out", str(out), "--seconds", "90"], 100))
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
