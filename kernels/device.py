@@ -58,7 +58,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def device(function: _Function) -> _Function:
     """Let a function run on the CPU and, called by a CUDA kernel, on a GPU."""
-    return cast(_Function, numba.njit(no_cfunc_wrapper=True)(function))
+    compile_for_cpu: Any = numba.njit
+    return cast(_Function, compile_for_cpu(no_cfunc_wrapper=True)(function))
 
 
 def require_numba_cuda() -> None:

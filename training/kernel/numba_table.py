@@ -97,11 +97,15 @@ def bodies() -> Iterator[tuple[str, Plan, Launch]]:
             continue
         plan = workload.build(workload.settings("small"), 0)
         for launch in (*plan.setup, *plan.step(0)):
-            function = getattr(launch.body, "py_func", launch.body)
-            place = f"{function.__module__.removeprefix(_ROOT)}.{function.__name__}"
-            if place not in seen:
+            if isinstance(launch, Launch) and (place := _place(launch)) not in seen:
                 seen.add(place)
                 yield place, plan, launch
+
+
+def _place(launch: Launch) -> str:
+    """Where a body stands: ``module.name`` below the package of workloads."""
+    function = launch.body.py_func
+    return f"{function.__module__.removeprefix(_ROOT)}.{function.__name__}"
 
 
 def _family(place: str) -> str:

@@ -18,16 +18,21 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
 
 from hashwarden.errors import DataError
 from hashwarden.kernels.memory.patterns import NAMES
 from hashwarden.training.memory.report import write_report
 
-__all__ = ["FamilyResult", "Study", "Table", "judge_held_out", "load", "run"]
+__all__ = ["FamilyResult", "Study", "Table", "judge_held_out", "kin_of", "load", "recognised", "run", "study"]
 
 F64 = npt.NDArray[np.float64]
+Told = Callable[[str], None]
 MINING: Final = "mining"
-TREES: Final = 400
+LEARNING: Final = ("training", "inference")
+TREES: Final = 300
+FOLDS: Final = 5
+TEXT: Final = ("workload", "settings", "label", "family")
 ABOUT_SIZE: Final = ("lost_share",)
 """Features that say how a log was taken rather than how memory was touched; not used."""
 
@@ -52,6 +57,7 @@ class Table:
     features: F64
     names: tuple[str, ...]
     workload: npt.NDArray[np.str_]
+    settings: npt.NDArray[np.str_]
     label: npt.NDArray[np.str_]
     family: npt.NDArray[np.str_]
     measured_on: str
@@ -77,16 +83,20 @@ class FamilyResult:
 class Study:
     """The outcome: pooled figures, families one by one, and what the forest looked at.
 
-    All but ``auroc_family_out`` are with kin held out together.
+    ``auroc``: mining against the rest, over runs, each family weighing the same; ``..._against_learning``: against
+    training and inference only; ``auroc_of_learning``: training and inference against the rest. In
+    ``..._family_out...`` kin may teach; elsewhere they are held out together. ``recognised``: see `recognised`.
     """
 
     rows: int
     families: int
     auroc: float
     auroc_family_out: float
-    auroc_of_families: float
+    auroc_against_learning: float
+    auroc_family_out_against_learning: float
+    auroc_of_learning: float
+    recognised: float
     balanced_accuracy: float
-    found_at_no_false_family: float
     chance: tuple[float, ...]
     by_family: tuple[FamilyResult, ...]
     importance: tuple[tuple[str, float], ...]
@@ -106,13 +116,13 @@ def load(path: Path) -> Table:
         raise DataError("no such file", "the table of memory patterns", remedy, where=str(path))
     table = pq.read_table(path)
     names = tuple(name for name in NAMES if name not in ABOUT_SIZE)
-    missing = [name for name in (*names, "workload", "label", "family") if name not in table.column_names]
+    missing = [name for name in (*names, *TEXT) if name not in table.column_names]
     if missing:
         raise DataError(f"no column {missing[0]!r}", "all columns of this version", remedy, where=str(path))
     features = np.column_stack([table[name].to_numpy() for name in names]).astype(np.float64)
-    text = {name: np.array(table[name].to_pylist()) for name in ("workload", "label", "family")}
+    text = {name: np.array(table[name].to_pylist()) for name in TEXT}
     measured_on = (table.schema.metadata or {}).get(b"measured_on", b"unknown").decode()
-    return Table(features, names, text["workload"], text["label"], text["family"], measured_on)
+    return Table(features, names, **text, measured_on=measured_on)
 
 
 def _weights(table: Table, rows: npt.NDArray[np.bool_]) -> F64:
@@ -133,30 +143,62 @@ def _forest(table: Table, rows: npt.NDArray[np.bool_], target: npt.NDArray[Any],
     return forest.fit(table.features[rows], target[rows], sample_weight=_weights(table, rows))
 
 
+def kin_of(table: Table) -> npt.NDArray[np.str_]:
+    """What is held out together, row by row: the kin of a family, or the family itself."""
+    return np.array([KIN.get(str(family), str(family)) for family in table.family])
+
+
 def judge_held_out(
-    table: Table, seed: int = 0, told: Callable[[str], None] | None = None, *, kin: bool = True
-) -> tuple[F64, list[str]]:
-    """Judge each family by a forest that learned from all others, or, with ``kin``, from all that share no code.
+    table: Table, target: npt.NDArray[np.bool_], group: npt.NDArray[np.str_], seed: int = 0, told: Told | None = None
+) -> F64:
+    """Judge each group by a forest that learned from all others.
+
+    Parameters
+    ----------
+    table : Table
+    target : bool array, shape (rows,)
+        What the chance is of.
+    group : str array, shape (rows,)
+        What is held out together: `kin_of`, or the families.
+    seed : int
+        Of the forests.
+    told : callable, optional
+        Is told of each group.
 
     Returns
     -------
     float64, shape (rows,)
-        Chance of mining.
-    list of str
-        The label that each row is taken for.
+        Chance of ``target``.
     """
-    chance, taken = np.zeros(len(table)), [""] * len(table)
-    mining = table.label == MINING
-    group = np.array([KIN.get(str(family), family) if kin else family for family in table.family])
+    chance = np.zeros(len(table))
     for name in np.unique(group):
         if told is not None:
             told(f"without {name}")
         held = group == name
-        chance[held] = _forest(table, ~held, mining, seed).predict_proba(table.features[held])[:, 1]
+        chance[held] = _forest(table, ~held, target, seed).predict_proba(table.features[held])[:, 1]
+    return chance
+
+
+def _taken_for(table: Table, seed: int) -> list[str]:
+    """The label that each row is taken for by a forest that saw none of its kin."""
+    group, taken = kin_of(table), [""] * len(table)
+    for name in np.unique(group):
+        held = group == name
         labels = _forest(table, ~held, table.label, seed).predict(table.features[held])
         for row, label in zip(np.flatnonzero(held), labels, strict=True):
             taken[row] = str(label)
-    return chance, taken
+    return taken
+
+
+def recognised(table: Table, seed: int = 0) -> float:
+    """Share of runs whose family a forest names that saw the family at other settings; families weigh the same."""
+    settings = np.unique(np.char.add(np.char.add(table.workload, " "), table.settings), return_inverse=True)[1]
+    named = np.zeros(len(table), bool)
+    for train, test in GroupKFold(FOLDS, shuffle=True, random_state=seed).split(table.features, groups=settings):
+        rows = np.isin(np.arange(len(table)), train)
+        forest = _forest(table, rows, table.family, seed)
+        named[test] = forest.predict(table.features[test]) == table.family[test]
+    return float(np.mean([named[table.family == family].mean() for family in np.unique(table.family)]))
 
 
 def _results(table: Table, chance: F64, taken: list[str]) -> tuple[FamilyResult, ...]:
@@ -180,26 +222,29 @@ def _results(table: Table, chance: F64, taken: list[str]) -> tuple[FamilyResult,
     return tuple(sorted(found, key=lambda result: (result.label != MINING, result.label, -result.chance_of_mining)))
 
 
-def study(table: Table, seed: int = 0, told: Callable[[str], None] | None = None) -> Study:
-    """Hold out each family in turn, and sum up."""
-    chance, taken = judge_held_out(table, seed, told)
-    looser, _ = judge_held_out(table, seed, told, kin=False)
-    mining = table.label == MINING
-    families = _results(table, chance, taken)
-    means = np.array([result.chance_of_mining for result in families])
-    are_mining = np.array([result.label == MINING for result in families])
-    every = np.ones(len(table), bool)
+def study(table: Table, seed: int = 0, told: Told | None = None) -> Study:
+    """Hold out each family in turn, with its kin, and sum up."""
+    mining, learning = table.label == MINING, np.isin(table.label, LEARNING)
+    every, kin = np.ones(len(table), bool), kin_of(table)
+    weights = _weights(table, every)
+    chance = judge_held_out(table, mining, kin, seed, told)
+    looser = judge_held_out(table, mining, table.family, seed, told)
+    learns = judge_held_out(table, learning, kin, seed, told)
+    families = _results(table, chance, _taken_for(table, seed))
     forest = _forest(table, every, mining, seed)
     ranked = sorted(zip(table.names, forest.feature_importances_, strict=True), key=lambda item: -item[1])
     recall = [np.mean([r.right for r in families if (r.label == MINING) == side]) for side in (True, False)]
+    either = mining | learning
     return Study(
         rows=len(table),
         families=len(families),
-        auroc=float(roc_auc_score(mining, chance, sample_weight=_weights(table, every))),
-        auroc_family_out=float(roc_auc_score(mining, looser, sample_weight=_weights(table, every))),
-        auroc_of_families=float(roc_auc_score(are_mining, means)),
+        auroc=_auroc(mining, chance, weights),
+        auroc_family_out=_auroc(mining, looser, weights),
+        auroc_against_learning=_auroc(mining[either], chance[either], weights[either]),
+        auroc_family_out_against_learning=_auroc(mining[either], looser[either], weights[either]),
+        auroc_of_learning=_auroc(learning, learns, weights),
+        recognised=recognised(table, seed),
         balanced_accuracy=float(np.mean(recall)),
-        found_at_no_false_family=float(np.mean(means[are_mining] > means[~are_mining].max())),
         chance=tuple(float(value) for value in chance),
         by_family=families,
         importance=tuple((name, float(value)) for name, value in ranked),
@@ -207,7 +252,11 @@ def study(table: Table, seed: int = 0, told: Callable[[str], None] | None = None
     )
 
 
-def run(data: Path, output: Path, seed: int = 0, told: Callable[[str], None] | None = None) -> Path:
+def _auroc(target: npt.NDArray[np.bool_], chance: F64, weights: F64) -> float:
+    return float(roc_auc_score(target, chance, sample_weight=weights)) if 0 < target.sum() < len(target) else np.nan
+
+
+def run(data: Path, output: Path, seed: int = 0, told: Told | None = None) -> Path:
     """Evaluate, and write memory.md, memory-evaluation.json and a picture.
 
     Returns
