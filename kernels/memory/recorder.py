@@ -160,7 +160,8 @@ def load(log: Any, t: Any, site: Any, argument: Any, index: Any, depth: Any = 0,
     """
     if log is None:
         return t
-    return _record(log, t, np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(LOAD))
+    what = np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(LOAD)
+    return _record(log, t, *what)
 
 
 @device
@@ -168,7 +169,8 @@ def store(log: Any, t: Any, site: Any, argument: Any, index: Any, depth: Any = 0
     """Record a store; the parameters are those of `load`."""
     if log is None:
         return t
-    return _record(log, t, np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(STORE))
+    what = np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(STORE)
+    return _record(log, t, *what)
 
 
 @device
@@ -176,7 +178,8 @@ def atomic(log: Any, t: Any, site: Any, argument: Any, index: Any, depth: Any = 
     """Record an atomic operation; the parameters are those of `load`."""
     if log is None:
         return t
-    return _record(log, t, np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(ATOMIC))
+    what = np.int64(site), np.int64(argument), np.int64(index), np.int64(depth), np.int64(count), np.int64(ATOMIC)
+    return _record(log, t, *what)
 
 
 @device

@@ -27,7 +27,9 @@ __all__ = [
     "fill",
     "fill_random",
     "gate",
+    "place_of",
     "quads",
+    "value_of",
 ]
 
 NONE: Final = 0

@@ -19,7 +19,7 @@ from hashwarden.kernels.memory.recorder import begin, load, store
 from hashwarden.kernels.workloads.learning.tiles import clear, corner, fetch, multiply, put, tile_threads
 from hashwarden.kernels.workloads.plan import Launch
 
-__all__ = ["GEMV_ROWS", "gemm", "gemm_nn", "gemm_nt", "gemm_tn", "gemv", "gemv_finish", "gemv_part"]
+__all__ = ["GEMV_CHUNK", "GEMV_ROWS", "gemm", "gemm_nn", "gemm_nt", "gemm_tn", "gemv", "gemv_finish", "gemv_part"]
 
 GEMV_ROWS: Final = 8
 """Most rows of `gemv`'s left matrix."""

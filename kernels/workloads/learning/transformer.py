@@ -23,7 +23,7 @@ from hashwarden.kernels.workloads.learning.program import Program, Tensor
 from hashwarden.kernels.workloads.plan import Launch, Plan
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
 
-__all__ = ["WORKLOADS", "block", "build_inference", "build_training", "oracle_block"]
+__all__ = ["WORKLOADS", "block", "build_inference", "build_training", "embed", "oracle_block"]
 
 _PERIOD: Final = 4
 """Steps until the same text comes again."""

@@ -27,7 +27,7 @@ from hashwarden.kernels.workloads.mining.keccak import keccak_f1600
 from hashwarden.kernels.workloads.plan import Arrays, Empty, Launch, Plan, Work, require_equal
 from hashwarden.kernels.workloads.workload import Parameter, Settings, Workload
 
-__all__ = ["WORKLOADS", "build_plan", "cryptonight_states", "message"]
+__all__ = ["WORKLOADS", "build_plan", "cryptonight_states", "high_product", "message"]
 
 LANES: Final = 25
 COLUMNS: Final = 8  # blocks of 16 bytes in a row of the pad

@@ -92,21 +92,14 @@ def test_cuda_c_compiles(arch):
     assert all(kernel.encode() + b"\0" in code for kernel in patterns_cupy.KERNELS)
 
 
-@pytest.mark.skipif(SIMULATED, reason="the simulator compiles nothing")
-def test_numba_kernels_compile_for_every_architecture(random_log):
+def kinds_of_arguments(log):
+    """Types of the arguments of every body, as the CPU's machine meets them."""
     from numba import types
-    from numba.cuda import compile_ptx
 
-    from hashwarden.kernels.device import grid_kernels
-    from hashwarden.kernels.memory import patterns_bodies
     from hashwarden.kernels.memory.patterns_cpu import CpuMachine
     from hashwarden.kernels.memory.patterns_passes import merged_distances
-    from hashwarden.kernels.memory.recorder import begin
 
-    kinds = {}
-
-    class Noting(type(CpuMachine())):
-        pass
+    kinds, original = {}, CpuMachine.run
 
     def typed(argument):
         if isinstance(argument, np.ndarray):
@@ -117,15 +110,27 @@ def test_numba_kernels_compile_for_every_architecture(random_log):
         kinds[name] = types.Tuple(tuple(typed(argument) for argument in arguments))
         original(self, name, threads, *arguments)
 
-    original = CpuMachine.run
     with mock.patch.object(CpuMachine, "run", run):
         machine = CpuMachine()
-        measure(random_log(0), machine, 150)
+        measure(log, machine, 150)
         merged_distances(machine, np.array([-1, 0, 1]), 3)
     column, number = types.Array(types.int64, 1, "C"), types.int64
     kinds["count_digits"] = types.Tuple((column, *(number,) * 4, column))
     kinds["sum_blocks"] = kinds["add_offsets"] = types.Tuple((column, number, number, column))
     kinds["move"] = types.Tuple((column, column, *(number,) * 4, *(column,) * 3))
+    return kinds
+
+
+@pytest.mark.skipif(SIMULATED, reason="the simulator compiles nothing")
+def test_numba_kernels_compile_for_every_architecture(random_log):
+    from numba import types
+    from numba.cuda import compile_ptx
+
+    from hashwarden.kernels.device import grid_kernels
+    from hashwarden.kernels.memory import patterns_bodies
+    from hashwarden.kernels.memory.recorder import begin
+
+    kinds = kinds_of_arguments(random_log(0))
     assert sorted(kinds) == sorted(patterns_bodies.__all__)
     nobody = SimpleNamespace(compute_capability=(8, 0))
     for name, arguments in kinds.items():
