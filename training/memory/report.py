@@ -91,28 +91,28 @@ def _picture(path: Path, study: Study, table: Table) -> None:
     chance = np.array(study.chance)
     for place, family in enumerate(order):
         rows = table.family == family
-        label = str(table.label[rows][0])
         height = place + random.uniform(-0.22, 0.22, int(rows.sum()))
-        axes.scatter(chance[rows], height, s=14, color=COLOURS[label], alpha=0.7, linewidths=0)
+        colours = [COLOURS[str(label)] for label in table.label[rows]]
+        axes.scatter(chance[rows], height, s=14, color=colours, alpha=0.7, linewidths=0)
     axes.axvline(0.5, color="#888888", linewidth=0.8, linestyle="--")
     axes.set_yticks(range(len(order)), order, fontsize=8)
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="y", color="#eeeeee", linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.set_xlabel("chance of mining, by a forest that never saw the family")
+    axes.set_xlabel("chance of mining, by a forest that saw neither the family nor its kin")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    _legend(axes)
+    _legend(figure)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
 
-def _legend(axes: Any) -> None:  # noqa: ANN401  matplotlib has no types here
+def _legend(figure: Any) -> None:  # noqa: ANN401  matplotlib has no types here
     from matplotlib.lines import Line2D
 
     marks = [
         Line2D([], [], marker="o", linestyle="", markersize=6, color=colour, label=label)
         for label, colour in COLOURS.items()
     ]
-    axes.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, 1.0 + 1.6 / 18), ncols=5, frameon=False)
+    figure.legend(handles=marks, loc="outside upper center", ncols=5, frameon=False)
