@@ -100,12 +100,15 @@ def test_an_extra_that_is_not_installed_is_named(tmp_path):
 
 
 def test_control_c_ends_with_130_and_says_nothing():
-    waiting = "import hashwarden.cli.run_scan as r, time\n"
+    # Where the tests themselves run in the background, the shell has them ignore the signal, and children inherit that.
+    waiting = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    waiting += "import hashwarden.cli.run_scan as r, time\n"
     waiting += "r.run = lambda request: (print('ready', flush=True), time.sleep(60))\n"
     waiting += "import sys; sys.argv = ['hashwarden', 'scan', 'x']\nfrom hashwarden.cli import main\nmain()"
-    child = subprocess.Popen([sys.executable, "-c", waiting], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "ready\n"
-    time.sleep(0.1)
-    child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=30)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", waiting], **pipes) as child:
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=30)
     assert (child.returncode, err) == (130, "")
