@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from functools import cache
 from importlib import import_module
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ MODULES = sorted(path.stem for path in Path(hashwarden.kernels.workloads.native.
 FAMILIES = [module for name in MODULES if hasattr(module := import_module(f"{PACKAGE}.{name}"), "WORKLOADS")]
 WORKLOADS = [workload for module in FAMILIES for workload in module.WORKLOADS]
 ARCHES = ("sm_80", "sm_90", "sm_100", "sm_120")
-SIZES = ("small", "gpu")
+SIZES = ("gpu", pytest.param("small", marks=pytest.mark.slow))
 STEPS = 2
 MOST_HOST_BYTES, MOST_DEVICE_BYTES = 100 << 20, 8 << 30
 REGISTERS, STATIC_SHARED = 65536, 48 << 10
@@ -136,17 +135,6 @@ def distinct(plan):
     return found.values()
 
 
-TURNS = list(zip([it.name for it in WORKLOADS], cycle(ARCHES), strict=False))
-
-
-@pytest.mark.parametrize(("name", "arch"), TURNS, ids=[name for name, _ in TURNS])
-def test_launches_fit_the_code_of_one_architecture(name: str, arch: str) -> None:
-    plan = plan_of(name, "gpu")
-    for launch in distinct(plan):
-        check_launch(plan, launch, arch)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("workload", WORKLOADS, ids=[it.name for it in WORKLOADS])
