@@ -6,8 +6,8 @@ One command::
 
 The peer is the same kernel compiled without the recorder, in the same run; the ratio is of whole steps,
 emptying the ring included. Where there is no GPU, the Numba program runs on the CPU, one thread after the
-other, and its ratios say nothing about a GPU: there a thread that is not sampled costs a branch that is hidden
-by the latency of memory. Writes recorder.json and recorder.md.
+other, and its ratios say nothing about a GPU.
+Writes recorder.json and recorder.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Everything that needs a GPU, in one command: tests, workloads, sanitizer, benchmarks.
 
-``make gpu OUT=folder``, or ``python benchmarks/gpu/run.py --out folder``. Takes under nine minutes on one
-H100, needs no network, and writes few small files: report.json, report.md, the JSON of each part, and pictures
+``make gpu OUT=folder``, or ``python benchmarks/gpu/run.py --out folder``. Stops itself before nine minutes
+are over, needs no network, and writes few small files: report.json, report.md, the JSON of each part, and pictures
 where matplotlib is installed. Ends with 0 only if something was tested and nothing failed, with 6 if there is no GPU.
 """
 

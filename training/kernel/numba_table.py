@@ -146,7 +146,9 @@ def build(output: Path) -> int:
     """
     parts = [table_of(place, ptx_of(launch, plan)) for place, plan, launch in bodies()]
     table = to_arrow(MixTable.concat(parts))
-    pq.write_table(table, output, compression="zstd")
+    part = output.with_suffix(".part")  # a full disk or a kill leaves the table that was there
+    pq.write_table(table, part, compression="zstd")
+    part.replace(output)
     return len(table)
 
 

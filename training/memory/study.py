@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
@@ -114,7 +115,12 @@ def load(path: Path) -> Table:
     remedy = "Write it: python -m hashwarden.training.memory.table."
     if not path.is_file():
         raise DataError("no such file", "the table of memory patterns", remedy, where=str(path))
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"a file that Parquet cannot read ({error})", "a whole table", remedy, where=str(path)
+        ) from error
     names = tuple(name for name in NAMES if name not in ABOUT_SIZE)
     missing = [name for name in (*names, *TEXT) if name not in table.column_names]
     if missing:

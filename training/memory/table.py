@@ -133,7 +133,9 @@ def build(output: Path, processes: int = 2) -> int:
         "date": datetime.now(UTC).date().isoformat(),
     }
     output.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table.replace_schema_metadata(provenance), output, compression="zstd")
+    part = output.with_suffix(".part")  # a full disk or a kill leaves the table that was there
+    pq.write_table(table.replace_schema_metadata(provenance), part, compression="zstd")
+    part.replace(output)
     return len(rows)
 
 

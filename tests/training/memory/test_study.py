@@ -107,6 +107,9 @@ def test_a_family_is_recognised_by_what_is_its_own():
 def test_a_missing_table_or_column_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         study.load(tmp_path / "nothing.parquet")
+    (tmp_path / "cut.parquet").write_bytes(DATA.read_bytes()[:5000])
+    with pytest.raises(DataError, match="Parquet cannot read"):
+        study.load(tmp_path / "cut.parquet")
     pq.write_table(pa.table({"workload": ["a"]}), tmp_path / "few.parquet")
     with pytest.raises(DataError, match="no column"):
         study.load(tmp_path / "few.parquet")
