@@ -1,0 +1,1 @@
+"""Data, fit, evaluation and red team of the job model."""
