@@ -1,0 +1,261 @@
+"""The job network: reads samples as they come, carries a small state. Only training imports this; serving uses ONNX.
+
+Every sample is encoded, then averaged over time by two layers of units. Each unit belongs to one of a few clocks, whose
+learned time scales span 0.3 s to 20 min; a gate that reads the sample can slow its clock down. A sample counts by the
+time since the one before it, so sampling periods from 0.1 s to 60 s mean the same. The first layer averages what is
+seen, the second how it departs from those averages: its size, its bands of frequency. What a clock averages is a mean
+from the first sample on, as its state tells how much it has seen (the correction of Adam's moving averages, Kingma and
+Ba 2015). The gated linear form is that of Martin and Cundy 2018; gates over time steps as in Mamba, Gu and Dao 2023.
+
+N = batch, T = steps, C = channels, K = clocks, D = units of a layer, H = hidden, F = features, S = state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import leaky_relu, log_softmax
+
+from hashwarden.model.channels import NETWORK
+from hashwarden.model.job.recurrence import recurrence
+from hashwarden.model.job.taxonomy import CLASSES, MINING_FAMILIES
+from hashwarden.model.job.transform import COLUMNS, FACTORS, SCALES
+
+__all__ = ["CLIP", "FIRST_S", "GAP_S", "KINDS", "SLOPE", "TINY", "JobNet", "Outputs"]
+
+CLIP: Final = 4.0
+"""Standardised values are cut at this."""
+FIRST_S: Final = 0.05
+"""Time that a sample stands for at least: the first one has no other."""
+GAP_S: Final = 60.0
+"""Time that a sample stands for at most. After a longer gap, what was seen before weighs less in the same ratio."""
+FASTEST_S: Final = 0.3
+SLOWEST_S: Final = 1200.0
+SLOPE: Final = 0.1
+"""Of the leaky rectifier below 0."""
+TINY: Final = 1e-30
+KINDS: Final = 24
+"""Centroids of seen work that the novelty is measured from."""
+FAR: Final = 1e3
+MIN_SCALE: Final = 0.02
+"""Smallest deviation that a channel is standardised by: less is noise of a counter that never changed."""
+
+
+class Outputs(NamedTuple):
+    """Log-probabilities of classes (..., 6) and of families given mining (..., 12), novelty (...), state (N, S)."""
+
+    logits: torch.Tensor
+    families: torch.Tensor
+    novelty: torch.Tensor
+    state: torch.Tensor
+
+
+class _Drive(NamedTuple):
+    """What samples bring to the recurrence, before any state is known."""
+
+    code: torch.Tensor  # (..., H)
+    seen: torch.Tensor  # (..., D) what the first layer averages
+    weight: torch.Tensor  # (..., K) share that a clock renews: 1 - exp(-time * rate * gate)
+    present: torch.Tensor  # (..., 1) whether anything was seen
+    kept: torch.Tensor  # (..., 1) 1, and less after a gap
+
+
+class JobNet(nn.Module):
+    """The streaming network.
+
+    Parameters
+    ----------
+    hidden : int
+        Width of the code of a sample.
+    clocks : int
+        Time scales.
+    units : int
+        Units of each layer that share a clock.
+    features : int
+        Width of the last layer, in which the novelty is measured.
+    """
+
+    def __init__(self, hidden: int = 64, clocks: int = 12, units: int = 4, features: int = 48) -> None:
+        super().__init__()
+        self.hidden, self.clocks, self.units, self.features = hidden, clocks, units, features
+        channels, width = len(NETWORK), clocks * units
+        self.state_size = 2 * width + clocks
+        self.encode = nn.Linear(2 * channels, hidden)
+        self.look = nn.Linear(hidden, width + clocks)  # what is averaged, and the gates
+        self.depart = nn.Linear(hidden + width, width)
+        self.judge = nn.Linear(hidden + self.state_size, features)
+        self.classes = nn.Linear(features, len(CLASSES))
+        self.families = nn.Linear(features, len(MINING_FAMILIES))
+        span = torch.linspace(math.log(FASTEST_S), math.log(SLOWEST_S), clocks)
+        self.log_rate = nn.Parameter(-span)
+        self._buffers_of(channels)
+        self._start()
+
+    def _buffers_of(self, channels: int) -> None:
+        self.columns: torch.Tensor
+        self.scales: torch.Tensor
+        self.factors: torch.Tensor
+        self.mean: torch.Tensor
+        self.scale: torch.Tensor
+        self.temperature: torch.Tensor
+        self.origin: torch.Tensor
+        self.whiten: torch.Tensor
+        self.centroids: torch.Tensor
+        self.register_buffer("columns", torch.tensor(COLUMNS), persistent=False)
+        self.register_buffer("scales", torch.tensor(SCALES), persistent=False)
+        self.register_buffer("factors", torch.tensor(FACTORS), persistent=False)
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+        self.register_buffer("temperature", torch.ones(2))  # of classes, of families
+        self.register_buffer("origin", torch.zeros(self.features))
+        self.register_buffer("whiten", torch.eye(self.features))
+        self.register_buffer("centroids", torch.zeros(KINDS, self.features))
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Gates half open or more; the second layer begins as departures from the means of the first."""
+        width = self.clocks * self.units
+        self.look.bias[width:] = 1.0
+        self.depart.weight[:, : self.hidden] = self.look.weight[:width]
+        self.depart.weight[:, self.hidden :] = -torch.eye(width)
+        self.depart.bias.copy_(self.look.bias[:width])
+
+    @torch.no_grad()
+    def set_normalisation(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
+        """Set what channels are standardised by, each of shape (len(NETWORK),).
+
+        Mean and deviation of `hashwarden.model.job.transform.transformed` over what is present; NaN, for a channel
+        that was never present, counts as 0 and 1.
+        """
+        self.mean.copy_(torch.nan_to_num(torch.as_tensor(mean), nan=0.0))
+        self.scale.copy_(torch.nan_to_num(torch.as_tensor(scale), nan=1.0).clamp_min(MIN_SCALE))
+
+    @torch.no_grad()
+    def set_temperature(self, classes: float, families: float = 1.0) -> None:
+        """Set what logits are divided by before they become probabilities."""
+        self.temperature.copy_(torch.tensor([classes, families]))
+
+    @torch.no_grad()
+    def set_novelty(self, features: torch.Tensor, kinds: torch.Tensor) -> None:
+        """Fit the novelty to seen work, so that its root mean square is 1 there.
+
+        Parameters
+        ----------
+        features : tensor, shape (n, F)
+            Of `features_of`, over training samples.
+        kinds : int tensor, shape (n,)
+            Kind of work of each, 0 to `KINDS` - 1; every kind gets a centroid.
+        """
+        features = features.double()
+        found = torch.tensor(sorted(set(kinds.tolist())))
+        means = torch.stack([features[kinds == kind].mean(0) for kind in found])
+        within = features - means[torch.searchsorted(found, kinds)]
+        covariance = within.T @ within / len(features)
+        covariance += (0.01 * covariance.diagonal().mean() + 1e-6) * torch.eye(self.features, dtype=torch.float64)
+        values, vectors = torch.linalg.eigh(covariance)
+        whiten = vectors.T / values.sqrt()[:, None]
+        origin = means.mean(0)
+        centroids = torch.full((KINDS, self.features), FAR, dtype=torch.float64)
+        centroids[: len(found)] = (means - origin) @ whiten.T
+        self.origin.copy_(origin)
+        self.centroids.copy_(centroids)
+        self.whiten.copy_(whiten)
+        size = self._novelty(features.float()).square().mean().sqrt().clamp_min(1e-6)
+        self.whiten /= size
+        self.centroids /= size
+
+    def initial_state(self, batch: int) -> torch.Tensor:
+        """The state that has seen nothing, shape (N, S)."""
+        return torch.zeros(batch, self.state_size, device=self.mean.device)
+
+    def forward(
+        self, samples: torch.Tensor, masks: torch.Tensor, dts: torch.Tensor, state: torch.Tensor | None = None
+    ) -> Outputs:
+        """Judge sequences, after each of their samples.
+
+        Parameters
+        ----------
+        samples, masks : tensor, shape (N, T, C)
+            Judged values, 0 where the mask is 0.
+        dts : tensor, shape (N, T)
+            Seconds since the sample before; 0 for the first.
+        state : tensor, shape (N, S), optional
+            Where to go on from.
+        """
+        joined, state = self._run(samples, masks, dts, state)
+        return self._judged(self._features(joined), state)
+
+    def features_of(
+        self, samples: torch.Tensor, masks: torch.Tensor, dts: torch.Tensor, state: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What `set_novelty` reads, shape (N, T, F); arguments as in `forward`."""
+        return self._features(self._run(samples, masks, dts, state)[0])
+
+    def step(self, sample: torch.Tensor, mask: torch.Tensor, dt: torch.Tensor, state: torch.Tensor) -> Outputs:
+        """Judge one sample of each job: shapes (N, C), (N, C), (N, 1), (N, S)."""
+        drive = self._drive(sample, mask, dt)
+        first, second, known = self._split(state)
+        known = known * drive.kept
+        known = known + drive.weight * (drive.present - known)
+        gain = self._gain(drive, known)
+        first = first + gain * (drive.seen - first)
+        second = second + gain * (self._departs(drive.code, first) - second)
+        state = torch.cat([first, second, known], -1)
+        return self._judged(self._features(torch.cat([drive.code, state], -1)), state)
+
+    def _run(
+        self, samples: torch.Tensor, masks: torch.Tensor, dts: torch.Tensor, state: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes and states after each sample, joined, and the last state."""
+        drive = self._drive(samples, masks, dts[..., None])
+        first, second, known = self._split(self.initial_state(len(samples)) if state is None else state)
+        leak = drive.weight + (1 - drive.kept) * (1 - drive.weight)
+        amounts = recurrence(leak, drive.weight * drive.present, known)
+        gain = self._gain(drive, amounts)
+        means = recurrence(gain, gain * drive.seen, first)
+        departures = recurrence(gain, gain * self._departs(drive.code, means), second)
+        states = torch.cat([means, departures, amounts], -1)
+        last = states[:, -1] if states.shape[1] else torch.cat([first, second, known], -1)
+        return torch.cat([drive.code, states], -1), last
+
+    def _drive(self, sample: torch.Tensor, mask: torch.Tensor, dt: torch.Tensor) -> _Drive:
+        mask = mask[..., self.columns]
+        values = torch.log1p(sample[..., self.columns] / self.scales) * self.factors
+        values = ((values - self.mean) / self.scale).clamp(-CLIP, CLIP) * mask
+        code = leaky_relu(self.encode(torch.cat([values, mask], -1)), SLOPE)
+        seen, gate = self.look(code).tensor_split([self.clocks * self.units], -1)
+        elapsed = dt.clamp_min(FIRST_S)
+        counted = elapsed.clamp_max(GAP_S)
+        weight = -torch.expm1(-counted * torch.exp(self.log_rate) * torch.sigmoid(gate))
+        return _Drive(code, seen, weight, mask.amax(-1, keepdim=True), counted / elapsed)
+
+    def _split(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        width = self.clocks * self.units
+        first, second, known = state.tensor_split([width, 2 * width], -1)
+        return first, second, known
+
+    def _gain(self, drive: _Drive, known: torch.Tensor) -> torch.Tensor:
+        """Share of the new sample in the means, (..., D): all of it for the first, none where nothing was seen."""
+        gain = drive.weight * drive.present / known.clamp_min(TINY)
+        return torch.cat([gain] * self.units, -1)
+
+    def _departs(self, code: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+        return leaky_relu(self.depart(torch.cat([code, means], -1)), SLOPE)
+
+    def _features(self, joined: torch.Tensor) -> torch.Tensor:
+        return leaky_relu(self.judge(joined), SLOPE)
+
+    def _judged(self, features: torch.Tensor, state: torch.Tensor) -> Outputs:
+        logits = log_softmax(self.classes(features) / self.temperature[0], -1)
+        families = log_softmax(self.families(features) / self.temperature[1], -1)
+        return Outputs(logits, families, self._novelty(features), state)
+
+    def _novelty(self, features: torch.Tensor) -> torch.Tensor:
+        """Distance to the nearest centroid over the root of F, in whitened features."""
+        white = (features.detach() - self.origin) @ self.whiten.T
+        cross = white @ (-2 * self.centroids.T) + self.centroids.square().sum(-1)
+        nearest = cross.amin(-1) + white.square().sum(-1)
+        return (nearest.clamp_min(0) / self.features).sqrt()
