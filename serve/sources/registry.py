@@ -1,0 +1,80 @@
+"""All sources: one file each, one line each. Nothing registers itself: what is not named here does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Final, cast, final
+
+from hashwarden.errors import UsageError
+from hashwarden.serve.sources.source import Options, Source
+
+__all__ = ["SOURCES", "Registration", "find_source", "makers"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One source.
+
+    Attributes
+    ----------
+    name : str
+        What flags and metrics call it.
+    help : str
+        One line.
+    default : bool
+        Whether it is on unless it is turned off.
+    extra : str
+        The extra that brings its package, empty if it needs none.
+    needs : str
+        What else it needs: hardware, rights.
+    """
+
+    name: str
+    help: str
+    default: bool
+    extra: str
+    needs: str
+
+    def make(self, options: Options) -> Source:
+        """The source, not open yet; its file ``NAME.py`` has a function ``make``."""
+        module = import_module(f"hashwarden.serve.sources.{self.name}")
+        return cast(Source, module.make(options))
+
+
+SOURCES: Final[tuple[Registration, ...]] = (
+    Registration("nvml", "counters of NVML, with GPM where the GPU has it", True, "node", "NVIDIA's driver"),
+    Registration("pm", "instruction pipes and caches at kilohertz", False, "pm", "root or CAP_SYS_ADMIN; no MIG"),
+    Registration("replay", "a trace, played as if it were live", False, "", "a trace file"),
+)
+"""All of them, in the order in which they are asked: where two know the same channel, the first one's word counts."""
+
+
+def find_source(name: str) -> Registration:
+    """Find the source of this name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    for registration in SOURCES:
+        if registration.name == name:
+            return registration
+    raise UsageError(f"no source is called {name!r}", "one of " + ", ".join(s.name for s in SOURCES), "Choose one.")
+
+
+def makers(names: tuple[str, ...], options: Options) -> dict[str, Callable[[], Source]]:
+    """What makes each of the named sources; the defaults if none is named.
+
+    Raises
+    ------
+    UsageError
+        If there is no such source.
+    """
+    chosen = [find_source(name) for name in names] or [source for source in SOURCES if source.default]
+    order = [source for source in SOURCES if source in chosen]
+    return {source.name: partial(source.make, options) for source in order}

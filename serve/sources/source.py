@@ -1,0 +1,149 @@
+"""What a source is: it opens devices and gives readings of them, and says how it fared.
+
+A value that a source cannot tell is left out of a reading, never 0: `vector` makes it NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, final
+
+import numpy as np
+import numpy.typing as npt
+
+from hashwarden.model.channels import CHANNELS, INDEX
+
+__all__ = ["Device", "NoData", "Options", "Reading", "Source", "SourceLost", "vector"]
+
+F32 = npt.NDArray[np.float32]
+
+
+class NoData(Exception):  # noqa: N818  a state, not a fault
+    """There is nothing to say just now; the source works. Anything else that `Source.read` raises is a failure."""
+
+
+class SourceLost(Exception):  # noqa: N818  a state: the runner opens the source anew
+    """What the source reads is gone (driver unloaded, every GPU lost): it has to be opened anew, later."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU or a MIG instance, as far as its driver tells.
+
+    Attributes
+    ----------
+    gpu : str
+        UUID, by which readings name it: ``GPU-…`` or ``MIG-…``.
+    index : int
+        Number of the GPU in NVML's order; of a MIG instance, that of its GPU.
+    name : str
+        Product name; of a MIG instance, with its profile.
+    architecture : int
+        Compute capability times 10, 0 if unknown.
+    driver, cuda : str
+        Versions of the driver and of the CUDA that it brings, empty if unknown.
+    mig : int or None
+        GPU instance, None for a whole GPU.
+    """
+
+    gpu: str
+    index: int
+    name: str = ""
+    architecture: int = 0
+    driver: str = ""
+    cuda: str = ""
+    mig: int | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one source said of one device at one time.
+
+    Attributes
+    ----------
+    gpu : str
+        UUID of the device.
+    index : int
+        Its number.
+    time_s : float
+        Seconds of the monotonic clock.
+    unix_s : float
+        Seconds since 1970.
+    values : mapping of str to float
+        By name of the channel, in the channel's unit; what is not there is missing.
+    """
+
+    gpu: str
+    index: int
+    time_s: float
+    unix_s: float
+    values: Mapping[str, float]
+
+
+def _no_pids() -> frozenset[int]:
+    return frozenset()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the sources are told; each takes what concerns it.
+
+    Attributes
+    ----------
+    gpus : tuple of str
+        Numbers or UUIDs of the devices; empty for all.
+    period_s : float
+        Intended time between readings.
+    own_pids : callable
+        The processes that belong to the watched job; an empty set if that is not known.
+    trace : Path or None
+        For ``replay``: the file to play.
+    speed : float
+        For ``replay``: 1 is real time, 0 is one sample a reading, as fast as asked.
+    burst_hz : float
+        For ``pm``: samples a second.
+    """
+
+    gpus: tuple[str, ...] = ()
+    period_s: float = 1.0
+    own_pids: Callable[[], frozenset[int]] = field(default=_no_pids)
+    trace: Path | None = None
+    speed: float = 1.0
+    burst_hz: float = 2000.0
+
+    def wants(self, device: Device) -> bool:
+        """Whether the device is one of `gpus`: a number means the GPU and, where it is cut up, its MIG instances."""
+        return not self.gpus or device.gpu in self.gpus or str(device.index) in self.gpus
+
+
+class Source(Protocol):
+    """One way to learn of GPUs. The runner calls it from one thread; any call may raise."""
+
+    def open(self) -> Sequence[Device]:
+        """Take what it needs; gives the devices that it will speak of. A HashwardenError says what is missing."""
+
+    def read(self) -> Sequence[Reading]:
+        """Say what there is now, at most once a device; NoData if there is nothing, SourceLost if it is gone."""
+
+    def close(self) -> None:
+        """Give everything back; never raises."""
+
+
+def vector(values: Mapping[str, float]) -> F32:
+    """Values in the order of the table of channels.
+
+    Returns
+    -------
+    float32 array, shape (len(CHANNELS),)
+        NaN where nothing was said; a value that float32 cannot hold is infinite, and so not credible.
+    """
+    found = np.full(len(CHANNELS), np.nan, np.float32)
+    with np.errstate(over="ignore"):
+        for name, value in values.items():
+            found[INDEX[name]] = value
+    return found

@@ -1,0 +1,82 @@
+"""The stand-in for NVML, compiled, and its control file; pynvml is the real one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SOURCE = HERE / "nvml_stand_in.c"
+
+
+def compile_stand_in(folder: Path) -> Path:
+    """libnvidia-ml.so.1 in a folder, for LD_LIBRARY_PATH."""
+    library = folder / "libnvidia-ml.so.1"
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(library), str(SOURCE)]
+    subprocess.run(command, check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_stand_in(tmp_path_factory.mktemp("nvml"))
+
+
+class Control:
+    """What the stand-in does; a new file each time, so that a reader never sees half of one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[str] = []
+        self.write()
+
+    def write(self, *lines: str) -> None:
+        self.lines = list(lines)
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text("".join(f"{line}\n" for line in ["gpm 1", *lines]))
+        fresh.rename(self.path)
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Control:
+    return Control(tmp_path / "control")
+
+
+@pytest.fixture
+def nvml(stand_in: Path, control: Control, monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
+    """The real pynvml on the stand-in, in this process."""
+    import ctypes
+
+    import pynvml
+
+    monkeypatch.setenv("HASHWARDEN_STAND_IN", str(control.path))
+    library = ctypes.CDLL(str(stand_in))
+    monkeypatch.setattr(pynvml, "nvmlLib", library)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    yield control
+    control.write()
+    while ctypes.c_int.in_dll(library, "started_count").value > 0:
+        library.nvmlShutdown()
+
+
+@pytest.fixture
+def environment(stand_in: Path, control: Control) -> dict[str, str]:
+    """For a process of its own."""
+    return {**os.environ, "LD_LIBRARY_PATH": str(stand_in.parent), "HASHWARDEN_STAND_IN": str(control.path)}
+
+
+Clock = Callable[[], float]
+
+
+class FakeClock:
+    """Time that passes when it is told to."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
