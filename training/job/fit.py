@@ -16,7 +16,7 @@ from torch import Tensor
 from hashwarden.model.channels import TIERS
 from hashwarden.model.job.network import JobNet
 from hashwarden.model.job.taxonomy import MINING
-from hashwarden.training.job.build import build, settle
+from hashwarden.training.job.build import build, set_novelty, temperatures
 from hashwarden.training.job.checkpoints import Checkpoints
 from hashwarden.training.job.dataset import Dataset, hold_out
 from hashwarden.training.job.labels import UNKNOWN
@@ -48,12 +48,15 @@ class Fitted:
         Runs that were learned from, and runs held out.
     history : list of (int, float, float)
         Step, loss of the sequences since the look before, loss of the held-out runs.
+    temperatures : dict of str to float
+        What suits each tier on the held-out runs; that of all together (``""``) is set in the network.
     """
 
     network: JobNet
     kept: I64
     held: I64
     history: list[tuple[int, float, float]]
+    temperatures: dict[str, float]
 
 
 @final
@@ -125,8 +128,10 @@ def fit(  # noqa: PLR0913, PLR0917
             checkpoints.save(progress.state(), recipe, data.digest)
     network.load_state_dict(progress.best or progress.average)
     network.eval()
-    settle(network, data, kept, recipe)
-    return Fitted(network, kept, held, progress.history)
+    set_novelty(network, data, kept)
+    tempers = temperatures(network, data, held if len(held) else kept)
+    network.set_temperature(tempers[""])
+    return Fitted(network, kept, held, progress.history, tempers)
 
 
 def _copied(network: JobNet) -> dict[str, Tensor]:

@@ -49,8 +49,8 @@ class Recipe:
         With one thread the same seed gives the same weights to the bit.
     """
 
-    steps: int = 900
-    batch: int = 48
+    steps: int = 2000
+    batch: int = 64
     length: int = 300
     rate: float = 4e-3
     warm: float = 0.1
@@ -66,8 +66,8 @@ class Recipe:
     dying: float = 0.05
     slower: float = 0.3
     average: float = 0.98
-    check: int = 100
-    patience: int = 4
+    check: int = 125
+    patience: int = 5
     held_out: float = 0.1
     seed: int = 0
     threads: int = field(default=1, compare=False)
@@ -76,5 +76,5 @@ class Recipe:
 FULL: Final = Recipe()
 """The recipe of the shipped model."""
 
-QUICK: Final = Recipe(steps=220, check=110, length=256, batch=40, average=0.96)
+QUICK: Final = Recipe(steps=500, check=125, length=256, batch=40, average=0.97)
 """A fit of about a minute, for folds and trials."""

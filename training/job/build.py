@@ -1,0 +1,126 @@
+"""What a network takes from the data besides its weights: scales before the fit, novelty and temperature after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hashwarden.model.channels import NETWORK, TIERS
+from hashwarden.model.job.network import JobNet
+from hashwarden.model.job.taxonomy import CLASSES, MINING, MINING_FAMILIES
+from hashwarden.model.job.transform import transformed
+from hashwarden.training.job.dataset import Dataset
+from hashwarden.training.job.predict import Said, predict
+from hashwarden.training.job.recipe import Recipe
+from hashwarden.training.job.store import CLASS, FIRST_CHANNEL
+from hashwarden.training.job.windows import pack
+
+__all__ = ["build", "kinds_of", "set_novelty", "temperatures"]
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+_RUNS: Final = 1200
+"""Runs that scales and novelty are taken from at most."""
+_LONGEST: Final = 400
+_EACH: Final = 12
+"""Samples of each run that the novelty is fitted to."""
+_SLOTS: Final = dict(zip(CLASSES, (3, 3, len(MINING_FAMILIES), 2, 3, 1), strict=True))
+"""Centroids of each class; 24 in all, which is what the network holds."""
+_GRID: Final = np.exp(np.linspace(np.log(0.4), np.log(4.0), 61))
+
+
+def _some(rows: I64, most: int = _RUNS) -> I64:
+    """At most so many of them, evenly spread."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+
+
+def build(data: Dataset, rows: I64, recipe: Recipe) -> JobNet:
+    """Make a network, its channels standardised by what is present in some runs."""
+    network = JobNet()
+    count, total, squares = (np.zeros(len(NETWORK)) for _ in range(3))
+    for run in _some(rows).tolist():
+        seen = transformed(data.read(run, 0, recipe.length)[:, FIRST_CHANNEL:]).astype(np.float64)
+        count += (~np.isnan(seen)).sum(0)
+        total += np.nansum(seen, 0)
+        squares += np.nansum(seen * seen, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean * mean, 0))
+    network.set_normalisation(torch.from_numpy(mean).float(), torch.from_numpy(deviation).float())
+    return network
+
+
+def kinds_of(data: Dataset, rows: I64) -> I64:
+    """The centroid that each run belongs to: the mining family, or one of a few of its class."""
+    families = {label: sorted(set(data.family[rows[data.label[rows] == label]])) for label in range(len(CLASSES))}
+    first = np.cumsum([0, *_SLOTS.values()])
+    kinds = []
+    for run in rows.tolist():
+        label, family = int(data.label[run]), int(data.family_index[run])
+        place = max(family, 0) if label == MINING else families[label].index(data.family[run])
+        kinds.append(first[label] + place % _SLOTS[CLASSES[label]])
+    return np.array(kinds, np.int64)
+
+
+def set_novelty(network: JobNet, data: Dataset, rows: I64) -> None:
+    """Fit the novelty to what the network learned from, with every tier of evidence."""
+    chosen = _some(rows)
+    kinds, found, of = kinds_of(data, chosen), [], []
+    for place, run in enumerate(chosen.tolist()):
+        sequence = data.read(run, 0, _LONGEST)
+        batch = pack([sequence], np.array([-1]), len(sequence))
+        with torch.no_grad():
+            features = network.features_of(*(torch.from_numpy(a) for a in (batch.samples, batch.masks, batch.dts)))
+        settled = np.linspace(min(3, len(sequence) - 1), len(sequence) - 1, _EACH).astype(int)
+        found.append(features[0, settled])
+        of.append(np.full(_EACH, kinds[place]))
+    network.set_novelty(torch.cat(found), torch.from_numpy(np.concatenate(of)))
+
+
+def temperatures(network: JobNet, data: Dataset, rows: I64) -> dict[str, float]:
+    """What logits are to be divided by, for each tier and for all of them (``""``), measured on held-out runs.
+
+    Parameters
+    ----------
+    network : JobNet
+        Its own temperature at 1.
+    data : Dataset
+    rows : int64 array
+        Runs that it did not learn from.
+
+    Returns
+    -------
+    dict of str to float
+        The temperature of least log loss, each class counting the same; 0.4 to 4.
+    """
+    losses = {tier: _losses(data, list(predict(network, data, _some(rows), groups, _LONGEST)))
+              for tier, groups in TIERS.items()}  # fmt: skip
+    best = {tier: float(_GRID[loss.argmin()]) for tier, loss in losses.items()}
+    return best | {"": float(_GRID[sum(losses.values(), np.zeros(len(_GRID))).argmin()])}
+
+
+def _losses(data: Dataset, said: Sequence[Said]) -> F64:
+    """Log loss at each temperature of the grid."""
+    total = np.zeros((len(CLASSES), len(_GRID)))
+    count = np.zeros((len(CLASSES), 1))
+    for one in said:
+        truth = data.read(one.run, 0, _LONGEST)[:, CLASS].astype(int)
+        known = truth >= 0
+        if known.any():
+            total[data.label[one.run]] += _run_losses(one.classes[known].astype(np.float64), truth[known])
+            count[data.label[one.run]] += 1
+    mean: F64 = (total / np.maximum(count, 1)).sum(0)
+    return mean
+
+
+def _run_losses(classes: F64, truth: npt.NDArray[np.int_]) -> F64:
+    tempered = classes[None] / _GRID[:, None, None]  # (grid, T, classes)
+    norm = np.log(np.exp(tempered).sum(2))
+    own = np.take_along_axis(tempered, truth[None, :, None], 2)[:, :, 0]
+    loss: F64 = (norm - own).mean(1)
+    return loss
