@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from hashwarden.model.kernel.features import features_of_counts
 from hashwarden.model.kernel.joint import Calibration, own_log_odds, sigmoid
 from hashwarden.model.kernel.taxonomy import MINING
 from hashwarden.training.kernel.calibrate import calibrate
 from hashwarden.training.kernel.crossval import cross_validate
 from hashwarden.training.kernel.dataset import Dataset, load, tables
 from hashwarden.training.kernel.fit import Recipe, family_groups, fit
-from hashwarden.model.kernel.features import features_of_counts
 
 __all__ = ["FAMILY_OF_KERNEL", "folds_by_job_family", "main", "scores"]
 

@@ -1,0 +1,101 @@
+"""Kernels of proof of work. What a hash reads is its definition; the ranges are what differs between miners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from hashwarden.training.synthesise.codes import Pick
+from hashwarden.training.synthesise.part import Part
+
+__all__ = ["MINING_PARTS"]
+
+_PURE: Final = {
+    "miss": (0.0, 0.01),
+    "scatter": (0.0, 0.0),
+    "reach": (0.88, 0.985),
+    "occupancy": (0.3, 0.95),
+    "launch_s": (0.01, 0.6),
+}
+_DAG: Final = {"miss": (0.96, 1.0), "reach": (0.93, 0.99), "occupancy": (0.4, 0.95), "launch_s": (0.02, 0.6)}
+_MANY: Final = (5e5, 3e8)
+
+
+def _of(family: str, role: str = "hash") -> tuple[Pick, ...]:
+    """The repositories, own workloads and Numba programs of a family, each author a source of its own."""
+    return (Pick("/own-", "", family, role), Pick("numba", "", family, role), Pick("^[^h]", "", family, role))
+
+
+MINING_PARTS: Final[Mapping[str, Part]] = MappingProxyType(
+    {
+        "sha256d": Part(_of("^sha256d$|^sha512$"), threads=_MANY, **_PURE),
+        "keccak": Part(_of("^keccak$"), threads=_MANY, **_PURE),
+        "blake3": Part(_of("^blake3$|^blake2|^blake256$"), threads=_MANY, **_PURE),
+        "heavyhash": Part(_of("^kheavyhash$"), threads=_MANY, **_PURE),
+        "ethash": Part(
+            _of("^ethash$"), threads=_MANY, per_instruction=(0.35, 0.7), flight=(4, 10), dram=(0.86, 0.95), **_DAG,
+            source="64 reads of 128 bytes a hash (Ethash specification); ratio of hash rate to bandwidth: see anchors",
+        ),
+        "progpow": Part(
+            _of("^progpow$"), threads=_MANY, per_instruction=(0.1, 0.25), flight=(3, 8), dram=(0.75, 0.92),
+            rebuilt=True, **_DAG, source="64 reads of 256 bytes a hash beside random integer work (EIP-1057)",
+        ),
+        "autolykos2": Part(
+            _of("^autolykos2$"), threads=_MANY, per_instruction=(0.15, 0.45), scatter=(0.0, 0.3), flight=(3, 8),
+            dram=(0.65, 0.88), **_DAG, source="32 reads of 32 bytes a hash (Autolykos 2 description)",
+        ),
+        "autolykos2-table": Part(
+            _of("^autolykos2$", "dag"), (0.02, 0.6), _MANY, (0.3, 0.8), miss=(0.9, 1.0), reach=(0.8, 0.97),
+        ),
+        "octopus": Part(
+            _of("^octopus$"), threads=_MANY, per_instruction=(0.2, 0.5), flight=(3, 8), dram=(0.75, 0.92), **_DAG,
+            source="32 reads of 256 bytes a hash beside polynomials (Conflux protocol)",
+        ),
+        "fishhash": Part(
+            _of("^fishhash-karlsen$"), threads=_MANY, per_instruction=(0.5, 1.1), flight=(3, 8), dram=(0.75, 0.92),
+            **_DAG, source="32 rounds of three reads of 128 bytes a hash (FishHash specification)",
+        ),
+        "dag-build": Part(
+            (*_of("^ethash$|^fishhash-karlsen$", "dag"), Pick("own-verthash", "", "", "hash")),
+            (0.02, 1.0), _MANY, (0.3, 0.9), miss=(0.35, 0.9), flight=(2, 6), reach=(0.7, 0.95), dram=(0.6, 0.9),
+        ),
+        "equihash": Part(
+            _of("^equihash$"), (1e-3, 3e-2), (1e5, 2e7), (0.3, 0.9), miss=(0.6, 0.95), scatter=(0.1, 0.5),
+            flight=(2, 6), reach=(0.7, 0.93), dram=(0.6, 0.88), per_instruction=(0.12, 0.6), variants=(6, 16),
+        ),
+        "cuckoo": Part(
+            _of("^cuckoo-cycle$"), (5e-3, 0.1), (1e5, 5e7), (0.3, 0.9), miss=(0.6, 0.95), scatter=(0.1, 0.5),
+            flight=(2, 6), reach=(0.7, 0.95), dram=(0.55, 0.88), per_instruction=(0.12, 0.6), variants=(4, 10),
+        ),
+        "scratchpad": Part(
+            _of("^xelishash$"), (0.05, 2.0), (5e3, 5e5), (0.06, 0.4), miss=(0.4, 0.95), scatter=(0.2, 1.0),
+            flight=(1, 2.5), reach=(0.7, 0.95), dram=(0.5, 0.85), variants=(1, 4),
+            source="about 0.5 MB a hash: threads are limited by memory, chains of dependent reads",
+        ),
+        "cryptonight": Part(
+            (*_of("^cryptonight$"), Pick("own-scrypt|own-argon2d")), (0.05, 2.0), (5e3, 3e5), (0.06, 0.4),
+            miss=(0.4, 0.95), scatter=(0.2, 0.8), flight=(1, 2.5), reach=(0.7, 0.95), dram=(0.5, 0.85), variants=(2, 4),
+        ),
+        "matmul-pow": Part(
+            (Pick("Pearl", "", "pearl-matmul", "hash"), Pick("/own-", "", "pearl-matmul", "hash")),
+            (1e-3, 0.3), (1e5, 5e6), (0.12, 0.4), reach=(0.5, 0.9), core="tensor", kind="int8", intensity=(800, 8000),
+            variants=(1, 2), source="products of 131,072 x 131,072 x 4,096 (public miner): like other large products",
+        ),
+        "matmul-pow-hash": Part(
+            (Pick("/own-blake3-vector", "", "pearl-matmul"), Pick("Pearl", "(?i)blake|hash|pow|seed", "pearl-matmul"),
+             *_of("^blake3$")),
+            (1e-3, 0.05), _MANY, (0.3, 0.9), miss=(0.1, 0.6), reach=(0.7, 0.95), variants=(1, 3),
+        ),
+        "matmul-pow-noise": Part(
+            (Pick("Pearl", "noise", "pearl-matmul"), Pick("/own-|numba", "noise|epilogue_restore", "pearl-matmul")),
+            (1e-4, 5e-3), (1e6, 5e8), (0.4, 0.9), miss=(0.4, 1.0), reach=(0.7, 0.95), variants=(1, 3),
+        ),
+        "poseidon2": Part(_of("^poseidon2-pow$|^nexapow$|^btx-matmul$"), threads=_MANY, **_PURE),
+        "proof-ntt": Part(
+            (Pick("sppark", "(?i)ntt|NTT"), Pick("own-zk-small-field|own-zk-montgomery"), Pick("numba/others.zk_ntt")),
+            (5e-4, 2e-2), (1e5, 5e7), (0.3, 0.8), miss=(0.3, 0.9), reach=(0.7, 0.95), variants=(2, 8),
+        ),
+    }
+)  # fmt: skip
+"""By the name that schedules use."""
