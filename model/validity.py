@@ -31,8 +31,8 @@ I8 = npt.NDArray[np.int8]
 I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-BLOCK: Final = 8192
-"""Samples that `judge` works on at a time: its scratch memory is about 40 MB, however long the run is."""
+BLOCK: Final = 2048
+"""Samples that `judge` works on at a time: its scratch memory is about 15 MB, however long the run is."""
 
 _C: Final = len(CHANNELS)
 _CODES: Final = max(Reason) + 1

@@ -117,8 +117,8 @@ def _frozen(now: F32, age: F64) -> Bools | None:
     frozen &= ~_settled(now)
     if not np.count_nonzero(frozen):
         return None
-    busy: Bools = (now >= _BUSY).any(axis=1, keepdims=True)
-    frozen &= (age[2] >= _MOVES) | busy
+    busy: Bools = np.any(now >= _BUSY, axis=1)
+    frozen &= (age[2] >= _MOVES) | busy[:, None]
     there = ~np.isnan(now)
     for group in _GROUPS:
         stuck = (lasting | ~there | ~group).all(axis=1) & (frozen & group).any(axis=1)
