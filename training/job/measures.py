@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy import stats
 
 __all__ = [
-    "DAY_S", "Alarms", "Found", "Outcome", "alarms", "at_rate", "auroc", "by", "found", "poisson_interval", "records",
-    "share_interval",
+    "DAY_S", "PER_DAYS", "Alarms", "Found", "Outcome", "alarms", "at_rate", "auroc", "by", "found", "poisson_interval",
+    "records", "share_interval",
 ]  # fmt: skip
 
 F64 = npt.NDArray[np.float64]
@@ -45,6 +45,8 @@ class Outcome:
         Time and log evidence of each new height that the evidence reached: what any other threshold would have said.
     unseen : bool
         Whether the fit saw nothing of its kind (a held-out family, strategy, GPU or kind of honest work).
+    called : str
+        Class of the highest mean probability; empty where a detector knows mining only.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Outcome:
     alarm_s: float
     rises: F64
     unseen: bool = False
+    called: str = ""
 
     @property
     def mining(self) -> bool:
@@ -86,7 +89,7 @@ def auroc(mining: F64, honest: F64) -> float:
     return float((ranks - len(mining) * (len(mining) + 1) / 2) / (len(mining) * len(honest)))
 
 
-def poisson_interval(count: int, exposure: float, level: float = 0.95) -> tuple[float, float]:
+def poisson_interval(count: float, exposure: float, level: float = 0.95) -> tuple[float, float]:
     """Exact interval of the rate of a Poisson count (Garwood 1936), per unit of exposure.
 
     At a count of 0 the lower end is 0 and all of the error goes to the upper end (the rule of three).
@@ -111,10 +114,15 @@ def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, 
 @final
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """False alarms: their count, the GPU-days watched, and the rate per 1,000 GPU-days with its 95 % interval."""
+    """False alarms: their count, the GPU-days watched, and the rate per 1,000 GPU-days with its 95 % interval.
+
+    A run that several folds test is watched several times by different fits, but is one run: the interval is that of
+    the ``distinct_days`` alone.
+    """
 
     count: int
     gpu_days: float
+    distinct_days: float
     rate: float
     low: float
     high: float
@@ -129,8 +137,13 @@ def alarms(outcomes: Sequence[Outcome], threshold: float | None = None) -> Alarm
     at = [o.alarm_s if threshold is None else o.alarm_at(threshold) for o in honest]
     days = sum(min(o.seconds, when) for o, when in zip(honest, at, strict=True)) / DAY_S
     count = sum(math.isfinite(when) for when in at)
-    low, high = poisson_interval(count, days / PER_DAYS)
-    return Alarms(count, days, count / days * PER_DAYS if days else math.nan, low, high)
+    distinct = min(days, _distinct_days(honest))
+    low, high = poisson_interval(count * distinct / days if days else 0, distinct / PER_DAYS)
+    return Alarms(count, days, distinct, count / days * PER_DAYS if days else math.nan, low, high)
+
+
+def _distinct_days(outcomes: Sequence[Outcome]) -> float:
+    return sum({o.name: o.seconds for o in outcomes}.values()) / DAY_S
 
 
 @final
@@ -202,4 +215,5 @@ def at_rate(outcomes: Sequence[Outcome], per_1000_days: float) -> tuple[float, f
     allowed = int(per_1000_days / PER_DAYS * days)
     tops = np.sort([o.rises[-1, 1] for o in honest])[::-1]
     threshold = float(np.nextafter(tops[allowed], np.inf)) if allowed < len(tops) else -math.inf
-    return threshold, max(per_1000_days, PER_DAYS / days if days else math.inf)
+    distinct = _distinct_days(honest)
+    return threshold, max(per_1000_days, PER_DAYS / distinct if distinct else math.inf)

@@ -26,12 +26,19 @@ def outcome(label="mining", share=1.0, alarm_s=math.inf, days=1.0, top=0.0, **ch
 
 
 def test_false_alarms_are_counted_per_thousand_days_watched():
-    honest = [outcome("training", 0, days=10) for _ in range(49)] + [outcome("idle", 0, alarm_s=10 * DAY_S, days=20)]
+    honest = [outcome("training", 0, days=10, name=f"t{n}") for n in range(49)]
+    honest.append(outcome("idle", 0, alarm_s=10 * DAY_S, days=20, name="i"))
     got = alarms([*honest, outcome(alarm_s=1.0)])
     assert (got.count, got.gpu_days, got.rate) == (1, 500.0, 2.0)
     # Garwood: 0.0253 and 5.5716 expected events for one seen
     assert got.low == pytest.approx(0.0253 * 2, rel=0.01)
     assert got.high == pytest.approx(5.5716 * 2, rel=1e-4)
+
+
+def test_a_run_that_was_watched_twice_is_one_run_for_the_interval():
+    once, twice = alarms([outcome("idle", 0, days=10)]), alarms([outcome("idle", 0, days=10)] * 2)
+    assert (twice.gpu_days, twice.distinct_days) == (20.0, 10.0)
+    assert twice.high == once.high
 
 
 def test_no_alarm_gives_the_rule_of_three():
@@ -84,7 +91,7 @@ def test_records_keep_each_new_height_and_any_threshold_can_be_asked():
 
 
 def test_a_threshold_for_a_rate_and_the_rate_that_few_runs_can_show():
-    honest = [outcome("training", 0, days=100, top=float(t)) for t in range(20)]  # 2,000 GPU-days
+    honest = [outcome("training", 0, days=100, top=float(t), name=f"t{t}") for t in range(20)]  # 2,000 GPU-days
     threshold, rate = at_rate(honest, 1.0)
     assert rate == 1.0
     assert alarms(honest, threshold).count == 2
