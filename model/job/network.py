@@ -22,7 +22,7 @@ from torch.nn.functional import leaky_relu, log_softmax
 from hashwarden.model.channels import NETWORK
 from hashwarden.model.job.recurrence import recurrence
 from hashwarden.model.job.taxonomy import CLASSES, MINING_FAMILIES
-from hashwarden.model.job.transform import COLUMNS, FACTORS, SCALES
+from hashwarden.model.job.transform import COLUMNS, SCALES
 
 __all__ = ["CLIP", "FIRST_S", "GAP_S", "KINDS", "SLOPE", "TINY", "JobNet", "Outputs"]
 
@@ -31,7 +31,7 @@ CLIP: Final = 4.0
 FIRST_S: Final = 0.05
 """Time that a sample stands for at least: the first one has no other."""
 GAP_S: Final = 60.0
-"""Time that a sample stands for at most. After a longer gap, what was seen before weighs less in the same ratio."""
+"""Time that a sample stands for at most: of a longer gap nothing is known, and one sample must not stand for it."""
 FASTEST_S: Final = 0.3
 SLOWEST_S: Final = 1200.0
 SLOPE: Final = 0.1
@@ -60,7 +60,6 @@ class _Drive(NamedTuple):
     seen: torch.Tensor  # (..., D) what the first layer averages
     weight: torch.Tensor  # (..., K) share that a clock renews: 1 - exp(-time * rate * gate)
     present: torch.Tensor  # (..., 1) whether anything was seen
-    kept: torch.Tensor  # (..., 1) 1, and less after a gap
 
 
 class JobNet(nn.Module):
@@ -69,7 +68,7 @@ class JobNet(nn.Module):
     Parameters
     ----------
     hidden : int
-        Width of the code of a sample.
+        Width of the code of a sample; the graph adds the count of its channels, and 64 fills the vector registers.
     clocks : int
         Time scales.
     units : int
@@ -78,7 +77,7 @@ class JobNet(nn.Module):
         Width of the last layer, in which the novelty is measured.
     """
 
-    def __init__(self, hidden: int = 64, clocks: int = 12, units: int = 4, features: int = 48) -> None:
+    def __init__(self, hidden: int = 63, clocks: int = 12, units: int = 4, features: int = 48) -> None:
         super().__init__()
         self.hidden, self.clocks, self.units, self.features = hidden, clocks, units, features
         channels, width = len(NETWORK), clocks * units
@@ -97,7 +96,6 @@ class JobNet(nn.Module):
     def _buffers_of(self, channels: int) -> None:
         self.columns: torch.Tensor
         self.scales: torch.Tensor
-        self.factors: torch.Tensor
         self.mean: torch.Tensor
         self.scale: torch.Tensor
         self.temperature: torch.Tensor
@@ -106,7 +104,6 @@ class JobNet(nn.Module):
         self.centroids: torch.Tensor
         self.register_buffer("columns", torch.tensor(COLUMNS), persistent=False)
         self.register_buffer("scales", torch.tensor(SCALES), persistent=False)
-        self.register_buffer("factors", torch.tensor(FACTORS), persistent=False)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(channels))
         self.register_buffer("temperature", torch.ones(2))  # of classes, of families
@@ -131,7 +128,8 @@ class JobNet(nn.Module):
         that was never present, counts as 0 and 1.
         """
         self.mean.copy_(torch.nan_to_num(torch.as_tensor(mean), nan=0.0))
-        self.scale.copy_(torch.nan_to_num(torch.as_tensor(scale), nan=1.0).clamp_min(MIN_SCALE))
+        least = (self.mean / CLIP).clamp_min(MIN_SCALE)  # so 0, the lowest value of all channels, is never below -CLIP
+        self.scale.copy_(torch.maximum(torch.nan_to_num(torch.as_tensor(scale), nan=1.0).to(least), least))
 
     @torch.no_grad()
     def set_temperature(self, classes: float, families: float = 1.0) -> None:
@@ -140,7 +138,7 @@ class JobNet(nn.Module):
 
     @torch.no_grad()
     def set_novelty(self, features: torch.Tensor, kinds: torch.Tensor) -> None:
-        """Fit the novelty to seen work, so that its root mean square is 1 there.
+        """Fit the novelty to seen work, so that its mean is 1 there.
 
         Parameters
         ----------
@@ -163,7 +161,7 @@ class JobNet(nn.Module):
         self.origin.copy_(origin)
         self.centroids.copy_(centroids)
         self.whiten.copy_(whiten)
-        size = self._novelty(features.float()).square().mean().sqrt().clamp_min(1e-6)
+        size = self._novelty(features.float()).mean().clamp_min(1e-6).sqrt()
         self.whiten /= size
         self.centroids /= size
 
@@ -198,7 +196,6 @@ class JobNet(nn.Module):
         """Judge one sample of each job: shapes (N, C), (N, C), (N, 1), (N, S)."""
         drive = self._drive(sample, mask, dt)
         first, second, known = self._split(state)
-        known = known * drive.kept
         known = known + drive.weight * (drive.present - known)
         gain = self._gain(drive, known)
         first = first + gain * (drive.seen - first)
@@ -212,8 +209,7 @@ class JobNet(nn.Module):
         """Codes and states after each sample, joined, and the last state."""
         drive = self._drive(samples, masks, dts[..., None])
         first, second, known = self._split(self.initial_state(len(samples)) if state is None else state)
-        leak = drive.weight + (1 - drive.kept) * (1 - drive.weight)
-        amounts = recurrence(leak, drive.weight * drive.present, known)
+        amounts = recurrence(drive.weight, drive.weight * drive.present, known)
         gain = self._gain(drive, amounts)
         means = recurrence(gain, gain * drive.seen, first)
         departures = recurrence(gain, gain * self._departs(drive.code, means), second)
@@ -223,14 +219,12 @@ class JobNet(nn.Module):
 
     def _drive(self, sample: torch.Tensor, mask: torch.Tensor, dt: torch.Tensor) -> _Drive:
         mask = mask[..., self.columns]
-        values = torch.log1p(sample[..., self.columns] / self.scales) * self.factors
-        values = ((values - self.mean) / self.scale).clamp(-CLIP, CLIP) * mask
+        values = torch.log1p(sample[..., self.columns] / self.scales)
+        values = ((values - self.mean) / self.scale).clamp_max(CLIP) * mask
         code = leaky_relu(self.encode(torch.cat([values, mask], -1)), SLOPE)
         seen, gate = self.look(code).tensor_split([self.clocks * self.units], -1)
-        elapsed = dt.clamp_min(FIRST_S)
-        counted = elapsed.clamp_max(GAP_S)
-        weight = -torch.expm1(-counted * torch.exp(self.log_rate) * torch.sigmoid(gate))
-        return _Drive(code, seen, weight, mask.amax(-1, keepdim=True), counted / elapsed)
+        weight = -torch.expm1(-dt.clamp(FIRST_S, GAP_S) * torch.exp(self.log_rate) * torch.sigmoid(gate))
+        return _Drive(code, seen, weight, mask.amax(-1, keepdim=True))
 
     def _split(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         width = self.clocks * self.units
@@ -254,8 +248,8 @@ class JobNet(nn.Module):
         return Outputs(logits, families, self._novelty(features), state)
 
     def _novelty(self, features: torch.Tensor) -> torch.Tensor:
-        """Distance to the nearest centroid over the root of F, in whitened features."""
+        """Squared distance to the nearest centroid over F, in whitened features."""
         white = (features.detach() - self.origin) @ self.whiten.T
         cross = white @ (-2 * self.centroids.T) + self.centroids.square().sum(-1)
         nearest = cross.amin(-1) + white.square().sum(-1)
-        return (nearest.clamp_min(0) / self.features).sqrt()
+        return nearest / self.features
