@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["KEY", "SCHEMA", "Run", "RunInfo"]
 
@@ -72,6 +72,14 @@ class RunInfo(BaseModel):
     share: float = 0.0
     seed: int | None = None
     parameters: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("share")
+    @classmethod
+    def _part_of_one(cls, share: float) -> float:
+        if share < 0 or share > 1:
+            message = "share is neither NaN nor between 0 and 1"
+            raise ValueError(message)
+        return share
 
 
 @final
