@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +38,8 @@ class Prepared:
         Gives the memory back.
     memory_bytes : int or None
         Memory of the arrays; None where torch decides.
+    launched : callable
+        Launches of its steps so far, and their threads, by kernel; None where torch launches.
     """
 
     run: Run
@@ -45,6 +47,7 @@ class Prepared:
     check: Callable[[], None]
     close: Callable[[], None]
     memory_bytes: int | None
+    launched: Callable[[], Mapping[str, Sequence[int]] | None]
 
 
 def gpu_name() -> str | None:
@@ -107,7 +110,7 @@ def prepare(workload: Workload, settings: Settings, engine: str, seed: int, most
     if engine == "torch":
         return _prepare_torch(workload, settings, seed)
     built = _engine(workload, settings, engine, seed, most_blocks)
-    return Prepared(built, built.setup, built.check, built.close, built.plan.nbytes)
+    return Prepared(built, built.setup, built.check, built.close, built.plan.nbytes, lambda: built.tally.kernels)
 
 
 def _engine(workload: Workload, settings: Settings, engine: str, seed: int, most_blocks: int | None) -> Engine:
@@ -135,4 +138,4 @@ def _prepare_torch(workload: Workload, settings: Settings, seed: int) -> Prepare
     if workload.torch is None:
         raise UsageError(f"the engine 'torch' for {workload.name}", ", ".join(workload.engines()), "Choose one.")
     run = workload.torch(settings, seed, "cuda" if torch.cuda.is_available() else "cpu")
-    return Prepared(run, lambda: None, run.check, lambda: None, None)
+    return Prepared(run, lambda: None, run.check, lambda: None, None, lambda: None)

@@ -12,6 +12,7 @@ from hashwarden.errors import UsageError
 from hashwarden.kernels.workloads import registry
 from hashwarden.kernels.workloads.evasions import find_evasion
 from hashwarden.kernels.workloads.evasions.evasion import Clock, Evasion, Run, SystemClock
+from hashwarden.kernels.workloads.events import Silence
 from hashwarden.kernels.workloads.prepare import Prepared, choose_engine, gpu_name, prepare
 from hashwarden.kernels.workloads.workload import Settings, Workload
 
@@ -123,17 +124,44 @@ class _Taken:
     steps: int
 
 
-def _take_steps(run: Run, seconds: float, clock: Clock) -> _Taken:
+def _take_steps(
+    run: Run, seconds: float, clock: Clock, events: Silence | None = None, all_of: Sequence[Prepared] = ()
+) -> _Taken:
     start, steps = clock.now(), 0
     while steps == 0 or clock.now() - start < seconds:
         run.step()
         run.wait()
         steps += 1
+        if events is not None:
+            events.progress(steps, lambda: _launched(all_of))
     return _Taken(max(clock.now() - start, 1e-9), steps)
 
 
-def run_order(order: Order, clock: Clock | None = None) -> RunReport:
+def _launched(all_of: Sequence[Prepared]) -> dict[str, list[int]] | None:
+    """Launches of all of them by kernel; None if one of them cannot tell."""
+    total: dict[str, list[int]] = {}
+    for prepared in all_of:
+        found = prepared.launched()
+        if found is None:
+            return None
+        for name, (launches, threads) in found.items():
+            entry = total.setdefault(name, [0, 0])
+            entry[0] += launches
+            entry[1] += threads
+    return total
+
+
+def run_order(order: Order, clock: Clock | None = None, events: Silence | None = None) -> RunReport:
     """Run a workload as ordered.
+
+    Parameters
+    ----------
+    order : Order
+        What to run.
+    clock : Clock, optional
+        Time, for tests.
+    events : Silence, optional
+        Is told when the run proper begins and ends, and what it launched (see `hashwarden.kernels.workloads.events`).
 
     Raises
     ------
@@ -157,7 +185,8 @@ def run_order(order: Order, clock: Clock | None = None) -> RunReport:
     if names and evasion is None:
         raise UsageError("company without an evasion", "an evasion that uses it", "Add --evasion interleave.")
     with ExitStack() as open_runs:
-        company = [_beside(name, order, open_runs) for name in names]
+        beside = [_beside(name, order, open_runs) for name in names]
+        company = [prepared.run for prepared in beside]
         hidden = _opened(prepare(workload, settings, engine, order.seed), open_runs)
         hidden.check() if order.check else hidden.start()
         full = _rate(hidden.run, min(_BASELINE_S, order.seconds), clock) if evasion else None
@@ -166,8 +195,16 @@ def run_order(order: Order, clock: Clock | None = None) -> RunReport:
             hidden = _opened(prepare(workload, settings, engine, order.seed, limit), open_runs)
             hidden.start()
         shown = evasion.wrap(hidden.run, company, ways, order.seed, clock) if evasion else hidden.run
-        taken = _take_steps(shown, order.seconds, clock)
+        taken = _timed(shown, order.seconds, clock, events or Silence(), (hidden, *beside))
         return _report(order, workload, settings, engine, names, hidden, taken, full, evasion, ways)
+
+
+def _timed(run: Run, seconds: float, clock: Clock, events: Silence, all_of: Sequence[Prepared]) -> _Taken:
+    """The run proper: what comes before it is set-up, the check and the baseline of an evasion."""
+    events.tell("start", launches=_launched(all_of))
+    taken = _take_steps(run, seconds, clock, events, all_of)
+    events.tell("end", steps=taken.steps, launches=_launched(all_of))
+    return taken
 
 
 def _opened(prepared: Prepared, stack: ExitStack) -> Prepared:
@@ -175,11 +212,11 @@ def _opened(prepared: Prepared, stack: ExitStack) -> Prepared:
     return prepared
 
 
-def _beside(name: str, order: Order, stack: ExitStack) -> Run:
+def _beside(name: str, order: Order, stack: ExitStack) -> Prepared:
     workload = registry.find(name)
     prepared = _opened(prepare(workload, workload.settings(order.size), choose_engine(workload), order.seed), stack)
     prepared.start()
-    return prepared.run
+    return prepared
 
 
 def _rate(run: Run, seconds: float, clock: Clock) -> float:

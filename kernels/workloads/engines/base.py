@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hashwarden.errors import MemoryShortError
 from hashwarden.kernels.memory.log import layout
+from hashwarden.kernels.workloads.events import LaunchTally
 from hashwarden.kernels.workloads.plan import Empty, Launch, NativeLaunch, Plan
 
 __all__ = ["Engine", "Results", "free_host_bytes"]
@@ -62,6 +63,7 @@ class Engine(ABC):
             self.close()
             raise
         self.addresses = layout({name: int(array.nbytes) for name, array in plan.arrays.items()})
+        self.tally = LaunchTally()
         self._steps = 0
 
     @property
@@ -98,6 +100,7 @@ class Engine(ABC):
         """Launch the next step."""
         for launch in self.plan.step(self._steps):
             self.launch(launch)
+            self.tally.add(launch)
         self._steps += 1
 
     def check(self) -> None:

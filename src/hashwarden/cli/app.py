@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from hashwarden.cli.evaluate import evaluate_app
+from hashwarden.cli.record import record_command
 from hashwarden.cli.scan import scan_command
 from hashwarden.cli.text import EXIT_CODES
 from hashwarden.cli.train import train_app
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("scan", epilog=EXIT_CODES)(scan_command)
+app.command("record", epilog=EXIT_CODES)(record_command)
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(workloads_app, name="workloads")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -112,6 +113,9 @@ def run_workload(  # noqa: PLR0913, PLR0917
     seed: Annotated[int, typer.Option(help="Seed of everything random. Example: --seed 7", min=0)] = 0,
     check: Annotated[bool, typer.Option(help="Compare the first step with an independent oracle.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    events: Annotated[
+        Path | None, typer.Option(help="Tell this file, line by line, how far it is. Example: --events run.jsonl")
+    ] = None,
 ) -> None:
     """Run one workload for a while: on a GPU where there is one, else on the CPU.
 
@@ -119,6 +123,7 @@ def run_workload(  # noqa: PLR0913, PLR0917
     Example: hashwarden workloads run ethash --seconds 30 --evasion duty-cycle
     """
     with needs_extra("cuda13"):
+        from hashwarden.kernels.workloads.events import Events
         from hashwarden.kernels.workloads.prepare import gpu_name
         from hashwarden.kernels.workloads.runner import Order, run_order
 
@@ -127,7 +132,7 @@ def run_workload(  # noqa: PLR0913, PLR0917
             name, chosen, _settings(change or []), engine, seconds, seed, check,
             evasion, _settings(evasion_change or []), tuple(company or ()),
         )  # fmt: skip
-        report = run_order(order).as_dict()
+        report = run_order(order, events=Events(events) if events else None).as_dict()
     if as_json:
         typer.echo(json.dumps(report, indent=2))
         return

@@ -1,0 +1,203 @@
+"""A plan of recordings that fits a time: workloads and evasions, the most telling first, one trace file each.
+
+What has its file already is not recorded again, so that a plan that was interrupted, or did not fit, goes on when it is
+started again. What could not be recorded is named, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event
+from typing import Final, final
+
+from hashwarden.errors import DataError, HashwardenError
+from hashwarden.serve.journal import StorageError, journal_of
+from hashwarden.serve.record_work import Done
+from hashwarden.serve.recorder import seal
+
+__all__ = ["IDLE", "Candidate", "Item", "Result", "items_of", "run_campaign"]
+
+IDLE: Final = "idle"
+"""The item without a workload."""
+
+OVERHEAD_S: Final = 15.0
+"""What a recording takes besides the run itself, until it was measured: starting, compiling, checking."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A workload that may be recorded: its name, label, family and the engines that run it."""
+
+    name: str
+    label: str
+    family: str
+    engines: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One recording: a workload's name (or `IDLE`), label, family, the evasion and the engine."""
+
+    name: str
+    label: str
+    family: str
+    evasion: str = ""
+    engine: str = "auto"
+
+    @property
+    def stem(self) -> str:
+        """Name of its file, without the ending."""
+        return f"{self.name}+{self.evasion}" if self.evasion else self.name
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an item: ``recorded``, ``skipped`` or ``failed``, with the reason, samples and wall seconds."""
+
+    item: Item
+    status: str
+    reason: str = ""
+    samples: int = 0
+    seconds: float = 0.0
+
+
+def items_of(candidates: Sequence[Candidate], evasions: Sequence[str], engine: str = "auto") -> list[Item]:
+    """All recordings, so ordered that a plan that is cut short has seen as many kinds as it could.
+
+    First an idle GPU and one workload of every family; then every evasion of one workload of each mining family; then
+    the other workloads; then their evasions.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        Workloads; those that no wanted engine runs are left out.
+    evasions : sequence of str
+        Ways to hide mining; the others hide nothing.
+    engine : str
+        The engine to use, or "auto".
+    """
+    able = [c for c in candidates if engine == "auto" or engine in c.engines]
+    able.sort(key=lambda c: not {"cupy", "torch"} & set(c.engines))  # as fast as the GPU allows, first
+    first: dict[tuple[str, str], Candidate] = {}
+    for candidate in able:
+        first.setdefault((candidate.label, candidate.family), candidate)
+    heads = list(first.values())
+    rest = [candidate for candidate in able if candidate not in heads]
+    plain = [Item(c.name, c.label, c.family, "", engine) for c in heads]
+    more = [Item(c.name, c.label, c.family, "", engine) for c in rest]
+    hidden, more_hidden = (list(_hidden(group, evasions, engine)) for group in (heads, rest))
+    return [Item(IDLE, "idle", "idle"), *plain, *hidden, *more, *more_hidden]
+
+
+def _hidden(candidates: Sequence[Candidate], evasions: Sequence[str], engine: str) -> Iterator[Item]:
+    for evasion in evasions:
+        needed = "numba" if evasion == "few-sms" else ""  # only that engine can limit the blocks of a launch
+        for c in candidates:
+            fits = not needed or (needed in c.engines and engine in {"auto", needed})
+            if c.label == "mining" and fits:
+                yield Item(c.name, c.label, c.family, evasion, needed or engine)
+
+
+def run_campaign(  # noqa: PLR0913
+    items: Sequence[Item],
+    folder: Path,
+    record_one: Callable[[Item, Path, float], Done],
+    *,
+    seconds: float,
+    within_s: float,
+    stop: Event,
+    say: Callable[[Result], object] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Result]:
+    """Record what fits.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        In the order in which they are tried.
+    folder : Path
+        Where the traces go; ``plan.json`` in it says what became of each item.
+    record_one : callable
+        Records an item to a path; is told how many seconds it may take until its workload begins.
+    seconds : float
+        Length of a run.
+    within_s : float
+        Time for all of it.
+    stop : Event
+        Ends it; the rest is skipped.
+    say : callable
+        Is told each result as it comes.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    results: list[Result] = []
+    start, overhead, measured = clock(), OVERHEAD_S, 0
+    for item in items:
+        path, left = folder / f"{item.stem}.parquet", within_s - (clock() - start)
+        reason = _reason(path, left, seconds + overhead, stop)
+        began = clock()
+        result = Result(item, "skipped", reason) if reason else _one(item, path, left - seconds, record_one, clock)
+        if result.status == "recorded":
+            measured += 1
+            overhead += (clock() - began - seconds - overhead) / measured  # the mean so far
+        results.append(result)
+        say(result)
+        _note(folder, results)
+    return results
+
+
+def _reason(path: Path, left_s: float, need_s: float, stop: Event) -> str:
+    if path.exists():
+        return "recorded already"
+    if stop.is_set():
+        return "interrupted"
+    return f"no time: {max(0.0, left_s):.0f} s left, about {need_s:.0f} s needed" if left_s < need_s else ""
+
+
+def _one(
+    item: Item, path: Path, start_limit_s: float, record_one: Callable[[Item, Path, float], Done],
+    clock: Callable[[], float],
+) -> Result:  # fmt: skip
+    start = clock()
+    try:
+        _rescue(path)
+        done = record_one(item, path, start_limit_s)
+    except StorageError:
+        raise
+    except HashwardenError as error:
+        return Result(item, "failed", str(error), 0, clock() - start)
+    return Result(item, "recorded", done.note, done.samples, clock() - start)
+
+
+def _rescue(path: Path) -> None:
+    """What a killed recorder left of this item is kept beside the new recording."""
+    journal = journal_of(path)
+    if not journal.exists():
+        return
+    number = 1
+    while (kept := path.with_name(f"{path.stem}.cut-off-{number}.parquet")).exists():
+        number += 1
+    try:
+        seal(path)
+    except StorageError:
+        raise
+    except DataError:  # it was killed before the first sample
+        return
+    path.replace(kept)
+
+
+def _note(folder: Path, results: Sequence[Result]) -> None:
+    fresh = folder / "plan.json.new"
+    fresh.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
+    fresh.replace(folder / "plan.json")

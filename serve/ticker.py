@@ -1,0 +1,54 @@
+"""Ticks that do not drift: the n-th comes n periods after the start, however long the work between them takes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import final
+
+__all__ = ["Ticker"]
+
+
+@final
+class Ticker:
+    """See the module.
+
+    Parameters
+    ----------
+    period_s : float
+        Seconds from tick to tick.
+    stop : Event
+        Ends the waiting.
+    clock : callable
+        Seconds of a monotonic clock.
+
+    Attributes
+    ----------
+    ticks : int
+        Ticks that came.
+    missed : int
+        Ticks that passed while something else took too long; they are not made up for.
+    """
+
+    def __init__(self, period_s: float, stop: Event, clock: Callable[[], float] = time.monotonic) -> None:
+        self.period_s, self._stop, self._clock = period_s, stop, clock
+        self.ticks = self.missed = 0
+        self._start_s: float | None = None
+        self._next = 0
+
+    def wait(self) -> bool:
+        """Wait for the next tick; False if it was stopped."""
+        if self._start_s is None:
+            self._start_s = self._clock()
+        late = math.floor((self._clock() - self._start_s) / self.period_s) - self._next
+        if late > 0:  # whole periods went by: go on with the one that is due
+            self.missed += late
+            self._next += late
+        wait_s = self._start_s + self._next * self.period_s - self._clock()
+        if self._stop.wait(max(0.0, wait_s)):
+            return False
+        self._next += 1
+        self.ticks += 1
+        return True
