@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +19,7 @@ from hashwarden.model.kernel.metadata import read_metadata
 from hashwarden.model.kernel.reasons import reasons_of
 from hashwarden.model.kernel.rule import FileRule
 from hashwarden.model.kernel.verdict import KernelVerdict, Verdict
-from hashwarden.model.runtime import onnxruntime
+from hashwarden.serve.onnx_session import open_session
 
 __all__ = ["KernelScorer", "shipped_model"]
 
@@ -53,31 +52,10 @@ class KernelScorer:
 
     def __init__(self, path: Path | None = None) -> None:
         path = path or shipped_model()
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"the model file cannot be read ({error.strerror})",
-                "kernel.onnx",
-                "Install hashwarden again.",
-                where=str(path),
-            ) from error
-        ort = onnxruntime()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises classes of its own for each kind of damage
-            raise ModelError(
-                f"onnxruntime refuses it: {str(error).splitlines()[0][:200]}",
-                "an ONNX model",
-                "Install hashwarden again.",
-                where=str(path),
-            ) from error
-        self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
+        opened = open_session(path, "kernel.onnx")
+        self._session, self._sha256 = opened.session, opened.sha256
+        self.metadata = read_metadata(opened.properties, str(path))
         self._check_shapes(str(path))
-        self._sha256 = hashlib.sha256(data).hexdigest()
 
     def _check_shapes(self, where: str) -> None:
         inputs = [(i.name, i.shape[1:], i.type) for i in self._session.get_inputs()]

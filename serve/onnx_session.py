@@ -1,0 +1,79 @@
+"""Opens a model file for onnxruntime: one thread, nothing beside the file, one clear error when it is no model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from hashwarden.errors import ModelError
+from hashwarden.model.runtime import onnxruntime
+
+__all__ = ["CPU", "Opened", "Provider", "open_session"]
+
+Provider = str | tuple[str, Mapping[str, str]]
+
+CPU: Final = "CPUExecutionProvider"
+
+EXTERNAL: Final = b"\x0a\x08location\x12"
+"""How a tensor that lies in another file names it: key ``location`` of an entry of two strings (onnx.proto)."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session, the properties of its model and the SHA-256 of the file."""
+
+    session: Any
+    properties: Mapping[str, str]
+    sha256: str
+
+
+def open_session(
+    path: Path, name: str, providers: Sequence[Provider] = (CPU,), settings: Mapping[str, str] | None = None
+) -> Opened:
+    """Open a model file.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        What the file should be, for the error.
+    providers : sequence
+        Execution providers, best first.
+    settings : mapping, optional
+        Entries of the session's configuration.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, keeps tensors in other files, or is no model.
+    """
+    data = _bytes_of(path, name)
+    ort = onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    for key, value in (settings or {}).items():
+        options.add_session_config_entry(key, value)
+    given = [each if isinstance(each, str) else (each[0], dict(each[1])) for each in providers]
+    try:
+        session = ort.InferenceSession(data, options, providers=given)
+    except Exception as error:  # onnxruntime raises classes of its own for each kind of damage
+        got = f"onnxruntime refuses it: {str(error).splitlines()[0][:200]}"
+        raise ModelError(got, "an ONNX model", "Install hashwarden again.", where=str(path)) from error
+    return Opened(session, session.get_modelmeta().custom_metadata_map, hashlib.sha256(data).hexdigest())
+
+
+def _bytes_of(path: Path, name: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        got = f"the model file cannot be read ({error.strerror})"
+        raise ModelError(got, name, "Install hashwarden again.", where=str(path)) from error
+    if EXTERNAL in data:
+        got = "tensors that lie in another file"
+        raise ModelError(got, "a model in one file", "Use the shipped model.", where=str(path))
+    return data
