@@ -21,7 +21,7 @@ from hashwarden.errors import DataError
 from hashwarden.model.channels import schema_hash
 from hashwarden.model.job.taxonomy import CLASSES
 from hashwarden.model.trace import Run
-from hashwarden.model.trace_read import iter_runs
+from hashwarden.model.trace_read import iter_blocks
 from hashwarden.training.job.store import RUNS, WIDTH, write_shard
 
 __all__ = ["Dataset", "Key", "featurise", "hold_out"]
@@ -36,7 +36,7 @@ _ANEW: Final = "Remove the folder; it is made anew."
 
 
 def featurise(sources: Sequence[Path], folder: Path, first: int = 0) -> None:
-    """Judge trace files into shards, one shard for each file, a run at a time.
+    """Judge trace files into shards, one shard for each file, in memory that does not grow.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def featurise(sources: Sequence[Path], folder: Path, first: int = 0) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number, source in enumerate(sources, first):
-        write_shard(folder, f"{number:06d}", iter_runs(source), str(source))
+        write_shard(folder, f"{number:06d}", iter_blocks(source), str(source))
 
 
 @final

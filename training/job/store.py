@@ -8,10 +8,12 @@ row for each run. The table is written last and in one move, so that a shard is 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +23,10 @@ import pyarrow.parquet as pq
 from hashwarden.model.channels import CHANNELS, schema_hash
 from hashwarden.model.job.taxonomy import CLASSES
 from hashwarden.model.trace import Run
-from hashwarden.model.validity import judge
+from hashwarden.model.validity import Validity
 from hashwarden.training.job.labels import check_labels, family_index, truth
 
-__all__ = ["CLASS", "DT", "FIRST_CHANNEL", "RUNS", "WIDTH", "rows_of", "write_shard"]
+__all__ = ["CLASS", "DT", "FIRST_CHANNEL", "RUNS", "WIDTH", "Rows", "rows_of", "write_shard"]
 
 F32 = npt.NDArray[np.float32]
 
@@ -50,19 +52,35 @@ RUNS: Final = pa.schema(
 """Columns of the table of runs; ``start`` and ``length`` count rows of the shard."""
 
 
+@final
+class Rows:
+    """Lays a run out in rows, whole or piece by piece: judged, stale samples left out."""
+
+    def __init__(self) -> None:
+        self._validity, self._last = Validity(), math.nan
+
+    def of(self, piece: Run) -> F32:
+        """Rows of the next samples of the run, shape (T, WIDTH); T is less where samples were stale."""
+        judged = self._validity.block(piece.times, piece.values)
+        fresh = judged.fresh
+        times = piece.times[fresh]
+        rows = np.empty((len(times), WIDTH), np.float32)
+        if len(times):
+            rows[:, DT] = np.diff(times, prepend=times[0] if math.isnan(self._last) else self._last)
+            self._last = float(times[-1])
+        rows[:, CLASS] = truth(piece)[fresh]
+        rows[:, FIRST_CHANNEL:] = judged.values[fresh]
+        return rows
+
+
 def rows_of(run: Run) -> F32:
-    """Judge a run and lay it out in rows.
+    """Judge a whole run and lay it out in rows.
 
     Returns
     -------
     float32 array, shape (T, WIDTH)
     """
-    judged = judge(run.times, run.values)
-    rows = np.empty((len(run), WIDTH), np.float32)
-    rows[:, DT] = np.diff(run.times, prepend=run.times[:1])
-    rows[:, CLASS] = truth(run)
-    rows[:, FIRST_CHANNEL:] = np.where(judged.mask, judged.values, np.nan)
-    return rows
+    return Rows().of(run)
 
 
 def write_shard(folder: Path, name: str, runs: Iterable[Run], where: str = "") -> str:
@@ -74,6 +92,7 @@ def write_shard(folder: Path, name: str, runs: Iterable[Run], where: str = "") -
     name : str
         Name of the shard; an existing one is replaced.
     runs : iterable of Run
+        Whole, or in pieces (`hashwarden.model.trace_read.iter_blocks`) that follow each other under one name.
     where : str
         The file that they come from, for errors.
 
@@ -87,30 +106,36 @@ def write_shard(folder: Path, name: str, runs: Iterable[Run], where: str = "") -
     DataError
         If a run must not teach (`check_labels`).
     """
+    (folder / f"{name}.runs").unlink(missing_ok=True)
     digest, entries, start = hashlib.sha256(), [], 0
     part = folder / f"{name}.rows.part"
     with part.open("wb") as file:
-        for run in runs:
-            check_labels(run, where)
-            if not len(run):
-                continue
-            data = rows_of(run).tobytes()
-            file.write(data)
-            digest.update(data)
-            entries.append(_entry(run, start))
-            start += len(run)
+        for _, pieces in groupby(runs, key=lambda piece: piece.name):
+            length, rows = 0, Rows()
+            for piece in pieces:
+                check_labels(piece, where)
+                data = rows.of(piece)
+                file.write(data)
+                digest.update(data)
+                length += len(data)
+            if length:
+                entries.append(_entry(piece, start, length))
+            start += length
         file.flush()
         os.fsync(file.fileno())
     part.replace(folder / f"{name}.rows")
-    table = pa.Table.from_pylist(entries, RUNS).replace_schema_metadata(
-        {**(RUNS.metadata or {}), "sha256": digest.hexdigest(), "where": where}
-    )
-    pq.write_table(table, folder / f"{name}.runs.part")
-    (folder / f"{name}.runs.part").replace(folder / f"{name}.runs")
+    _write_runs(folder / name, entries, {"sha256": digest.hexdigest(), "where": where})
     return digest.hexdigest()
 
 
-def _entry(run: Run, start: int) -> dict[str, Any]:
+def _write_runs(stem: Path, entries: list[dict[str, Any]], facts: dict[str, str]) -> None:
+    table = pa.Table.from_pylist(entries, RUNS).replace_schema_metadata({**(RUNS.metadata or {}), **facts})
+    part = stem.with_suffix(".runs.part")
+    pq.write_table(table, part)
+    part.replace(stem.with_suffix(".runs"))
+
+
+def _entry(run: Run, start: int, length: int) -> dict[str, Any]:
     return {
         "name": run.name,
         "label": CLASSES.index(run.label),
@@ -122,5 +147,5 @@ def _entry(run: Run, start: int) -> dict[str, Any]:
         "period_s": run.info.period_s,
         "share": run.info.share,
         "start": start,
-        "length": len(run),
+        "length": length,
     }

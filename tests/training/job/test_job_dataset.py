@@ -10,7 +10,8 @@ import pytest
 from hashwarden.errors import DataError
 from hashwarden.model.channels import CHANNELS, INDEX
 from hashwarden.model.job.taxonomy import CLASSES
-from hashwarden.training.job.dataset import Dataset, hold_out
+from hashwarden.model.trace_write import write_runs
+from hashwarden.training.job.dataset import Dataset, featurise, hold_out
 from hashwarden.training.job.labels import UNKNOWN, check_labels, truth
 from hashwarden.training.job.store import CLASS, DT, FIRST_CHANNEL, rows_of, write_shard
 
@@ -140,3 +141,24 @@ def test_a_run_that_hides_its_mining_is_honest_in_between(make):
     assert set(found[~mines]) == {CLASSES.index("idle")}
     unknown = truth(replace(run, info=run.info.model_copy(update={"parameters": {"mining_spans_s": [[0, 30]]}})))
     assert set(unknown[30:]) == {UNKNOWN}
+
+
+def test_trace_files_become_shards_in_their_order(some_runs, data, tmp_path, monkeypatch):
+    first, second = tmp_path / "b.parquet", tmp_path / "a.parquet"
+    write_runs(first, some_runs[:30])
+    write_runs(second, some_runs[30:])
+    monkeypatch.setattr("hashwarden.model.trace_read.BLOCK_ROWS", 25)  # every run in three pieces
+    featurise([first, second], tmp_path / "shards")
+    found = Dataset(tmp_path / "shards")
+    assert list(found.digests) == [str(first), str(second)]
+    assert found.name.tolist() == data.name.tolist()
+    for run in range(len(data)):
+        np.testing.assert_array_equal(found.read(run), data.read(run))
+
+
+def test_stale_samples_are_left_out(make):
+    run = make("idle", 0, 20)
+    run.times[8:10] = run.times[7]
+    rows = rows_of(run)
+    assert len(rows) == 18
+    assert rows[8, DT] == 3

@@ -1,0 +1,99 @@
+"""A real Ray cluster of two nodes on this machine: the same result as without, though a worker is killed."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hashwarden.errors import DataError, UsageError
+from hashwarden.model.trace_write import write_runs
+from hashwarden.training.job.dataset import Dataset, featurise
+from hashwarden.training.job.fit import fit
+from hashwarden.training.job.predict import predict
+from hashwarden.training.job.recipe import Recipe
+
+pytest.importorskip("ray", reason="needs the extra ray")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray leaves its own processes' pipes open
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of Ray's own modules
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:ray"),
+]
+
+RECIPE = Recipe(steps=60, batch=8, length=40, check=20, held_out=0.25, rate=1e-2)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes.add_node(num_cpus=1)
+    ray.init(address=nodes.address, log_to_driver=False)
+    yield nodes.address
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def _kill_a_worker(work: Path, killed: list[int]) -> None:
+    deadline = time.monotonic() + 120
+    while not (work / "job.checkpoint").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    began = [json.loads(line) for line in (work / "workers.jsonl").read_text().splitlines()]
+    killed.append(next(worker["pid"] for worker in began if worker["rank"] == 1))
+    os.kill(killed[0], signal.SIGKILL)
+
+
+def test_two_nodes_and_a_killed_worker_give_the_result_of_one_machine(cluster, folder, tmp_path):
+    from hashwarden.training.job.cluster import WORKERS, connected, fit_on_ray
+
+    data, killed = Dataset(folder), []
+    rows = np.arange(len(data))
+    killer = threading.Thread(target=_kill_a_worker, args=(tmp_path, killed))
+    killer.start()
+    with connected(cluster) as cpus:
+        assert cpus == 2
+        found = fit_on_ray(data, rows, RECIPE, tmp_path, workers=2, every=2)
+    killer.join()
+    began = [json.loads(line) for line in (tmp_path / WORKERS).read_text().splitlines()]
+    assert len(began) == 4, "two workers, and two more after the kill"
+    assert killed[0] in {worker["pid"] for worker in began[:2]}
+
+    alone = fit(data, rows, RECIPE)
+    assert found.held.tolist() == alone.held.tolist()
+    assert [step for step, _, _ in found.history] == [20, 40, 60]
+    np.testing.assert_allclose(found.history, alone.history, rtol=1e-3)
+    for one, other in zip(predict(found.network, data, rows), predict(alone.network, data, rows), strict=True):
+        np.testing.assert_allclose(np.exp(one.classes), np.exp(other.classes), atol=2e-3)
+
+
+def test_ray_data_judges_as_one_machine_does(cluster, some_runs, make, tmp_path):
+    from hashwarden.training.job.cluster import connected, featurise_on_ray
+
+    sources = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for number, source in enumerate(sources):
+        write_runs(source, some_runs[number::3])
+    featurise(sources, tmp_path / "alone")
+    with connected(cluster):
+        featurise_on_ray(sources, tmp_path / "ray")
+        alone, found = Dataset(tmp_path / "alone"), Dataset(tmp_path / "ray")
+        assert found.digests == alone.digests
+        write_runs(sources[1], [make("mining", 0, labelled_by="model")])
+        with pytest.raises(DataError, match=r"1\.parquet.*no label"):
+            featurise_on_ray(sources, tmp_path / "refused")
+
+
+def test_what_cannot_be_shared_or_reached_is_told(folder, tmp_path, cluster):
+    from hashwarden.training.job.cluster import fit_on_ray
+
+    data = Dataset(folder)
+    with pytest.raises(UsageError, match="3 workers for batches of 8"):
+        fit_on_ray(data, np.arange(len(data)), RECIPE, tmp_path, workers=3)

@@ -1,0 +1,202 @@
+"""The same training on a Ray cluster: Ray Data judges the traces, Ray Train fits with averaged gradients.
+
+Every node needs this package with the extras ``train`` and ``ray``, and sees the same work folder (a shared disk).
+A fit draws the same sequences in the same order however many workers share it; what differs from one machine is the
+order of a few sums. A worker that dies takes the others down with it; all go on from the last checkpoint, and lose
+nothing. Checkpoints are those of one machine, so that a fit can be begun here and ended there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hashwarden.errors import UsageError
+from hashwarden.model.job.network import JobNet
+from hashwarden.model.trace_read import iter_blocks
+from hashwarden.training.job.checkpoints import Checkpoints
+from hashwarden.training.job.dataset import Dataset
+from hashwarden.training.job.fit import Fitted, fit
+from hashwarden.training.job.recipe import Recipe
+from hashwarden.training.job.store import write_shard
+from hashwarden.training.job.team import Workers
+
+__all__ = ["WORKERS", "connected", "featurise_on_ray", "fit_on_ray"]
+
+I64 = npt.NDArray[np.int64]
+
+WORKERS: Final = "workers.jsonl"
+"""File of the work folder that says which worker began when, and from which step."""
+
+_RESTARTS: Final = 5
+_RESULT: Final = "fitted.pt"
+_QUIET: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@contextmanager
+def connected(address: str) -> Iterator[int]:
+    """Use a cluster inside this block; telemetry and dashboard stay off.
+
+    Parameters
+    ----------
+    address : str
+        ``local`` for one on this machine alone, ``auto``, or HOST:PORT.
+
+    Yields
+    ------
+    int
+        CPUs of the cluster.
+
+    Raises
+    ------
+    UsageError
+        If there is no cluster at that address.
+    """
+    os.environ.update(_QUIET)
+    import ray
+
+    begun = not ray.is_initialized()
+    if begun:
+        where = {"include_dashboard": False} if address == "local" else {"address": address}
+        try:
+            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"no cluster ({str(error).splitlines()[0][:120]})", "the address of a Ray head node, or 'local'",
+                "Start one: ray start --head --include-dashboard=false", where=address,
+            ) from error  # fmt: skip
+    try:
+        yield int(ray.cluster_resources().get("CPU", 1))
+    finally:
+        if begun:
+            ray.shutdown()
+
+
+def featurise_on_ray(sources: Sequence[Path], folder: Path, first: int = 0) -> None:
+    """Judge trace files into shards on all nodes, one task a file; call it inside `connected`.
+
+    The shards are those that `hashwarden.training.job.dataset.featurise` writes.
+
+    Raises
+    ------
+    DataError
+        If a file is no trace, or a run in it must not teach.
+    """
+    import ray
+
+    folder.mkdir(parents=True, exist_ok=True)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    items = [{"number": number, "source": str(source)} for number, source in enumerate(sources, first)]
+    judged = ray.data.from_items(items, override_num_blocks=len(items)).map(
+        _judge_file, fn_kwargs={"folder": str(folder)}, num_cpus=1
+    )
+    problems = [row["problem"] for row in judged.take_all() if row["problem"]]
+    if problems:
+        raise _thrown(problems[0])
+
+
+def _judge_file(row: dict[str, Any], folder: str) -> dict[str, Any]:
+    """A file into a shard; errors of ours travel as data, so that they arrive as what they are."""
+    from hashwarden.errors import DataError
+
+    try:
+        write_shard(Path(folder), f"{row['number']:06d}", iter_blocks(Path(row["source"])), row["source"])
+    except DataError as error:
+        return {"problem": json.dumps([error.got, error.expected, error.remedy, error.where])}
+    return {"problem": ""}
+
+
+def _thrown(problem: str) -> Exception:
+    from hashwarden.errors import DataError
+
+    got, expected, remedy, where = json.loads(problem)
+    return DataError(got, expected, remedy, where=where)
+
+
+def fit_on_ray(  # noqa: PLR0913
+    data: Dataset, rows: I64, recipe: Recipe, work: Path, *, workers: int = 2, every: int = 25, resume: bool = True
+) -> Fitted:
+    """Fit on several workers; call it inside `connected`.
+
+    Parameters
+    ----------
+    data : Dataset
+        In a folder that every node sees.
+    rows : int64 array
+    recipe : Recipe
+        Its batch is shared by all workers.
+    work : Path
+        Folder for checkpoint and result; every node sees it.
+    workers : int
+        Each takes one CPU.
+    every : int
+        Steps between two checkpoints.
+    resume : bool
+        Whether to go on from a checkpoint in ``work``.
+
+    Raises
+    ------
+    UsageError
+        If the batch cannot be shared evenly.
+    """
+    if recipe.batch % workers:
+        raise UsageError(f"{workers} workers for batches of {recipe.batch}", "a number that divides the batch",
+                         "Choose another number of workers.")  # fmt: skip
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    work.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        (work / "job.checkpoint").unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=work, prefix="ray-") as storage:
+        TorchTrainer(
+            _loop,
+            train_loop_config={"data": str(data.folder), "rows": rows.tolist(), "recipe": asdict(recipe),
+                               "work": str(work), "every": every},
+            torch_config=TorchConfig(backend="gloo"),
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=False, resources_per_worker={"CPU": 1}),
+            run_config=RunConfig(name="job", storage_path=storage,
+                                 failure_config=FailureConfig(max_failures=_RESTARTS)),
+        ).fit()  # fmt: skip
+    return _result(work / _RESULT)
+
+
+def _loop(config: dict[str, Any]) -> None:
+    """What each worker does."""
+    team, work = Workers(), Path(config["work"])
+    recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["recipe"].items()})
+    began = {"rank": team.rank, "pid": os.getpid(), "host": socket.gethostname()}
+    with (work / WORKERS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(began) + "\n")
+    checkpoints = Checkpoints(work / "job.checkpoint", config["every"])
+    found = fit(Dataset(Path(config["data"])), np.array(config["rows"]), recipe, None, checkpoints, team)
+    if team.rank == 0:
+        part = work / f"{_RESULT}.part"
+        torch.save({"network": found.network.state_dict(), "kept": found.kept.tolist(), "held": found.held.tolist(),
+                    "history": found.history, "temperatures": found.temperatures}, part)  # fmt: skip
+        part.replace(work / _RESULT)
+
+
+def _result(path: Path) -> Fitted:
+    found = torch.load(path, weights_only=True)
+    network = JobNet()
+    network.load_state_dict(found["network"])
+    network.eval()
+    history = [(int(step), float(loss), float(held)) for step, loss, held in found["history"]]
+    return Fitted(network, np.array(found["kept"]), np.array(found["held"]), history, found["temperatures"])
