@@ -161,9 +161,10 @@ def _code(row: int, core: str) -> Code:
     kernel, columns = read_rows(np.array([row]))[0], _scores()
     pipes, moved = pipe_shares(kernel, core)
     scored = [float(columns[f"{name}_out"][row]) for name in CODE_CHANNELS[:3]]
+    loads, stores, shared = moved.tolist()
     return Code(
         str(columns["source"][row]), str(columns["kernel"][row]), int(kernel.scalars["n_instr"][0]), pipes,
-        *moved.tolist(), np.array([*scored, *_shares(kernel)]),
+        loads, stores, shared, np.array([*scored, *_shares(kernel)]),
     )  # fmt: skip
 
 

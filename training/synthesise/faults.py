@@ -17,7 +17,6 @@ from hashwarden.model.channels import CHANNELS, INDEX
 __all__ = ["RATES", "add_faults"]
 
 F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 RATES: Final[Mapping[str, float]] = MappingProxyType(
     {"sentinel": 2e-4, "garbage": 1e-4, "gap": 5e-4, "frozen": 0.01, "dead": 0.01, "silent": 0.005}
@@ -31,12 +30,11 @@ _GPM: Final = [i for i, channel in enumerate(CHANNELS) if channel.group == "gpm"
 _NOISY: Final = [i for i, channel in enumerate(CHANNELS) if channel.noisy]
 
 
-def add_faults(times: F64, values: F32, factor: float, rng: np.random.Generator) -> None:
+def add_faults(values: F32, factor: float, rng: np.random.Generator) -> None:
     """Put faults into the samples of a run, in place.
 
     Parameters
     ----------
-    times : float64 array, shape (T,)
     values : float32 array, shape (T, C)
     factor : float
         On all rates; 0 for none.

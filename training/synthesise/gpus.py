@@ -2,9 +2,10 @@
 
 Sources, by the key that `ASSUMED` and the page use:
 A100: NVIDIA A100 data sheet (June 2021) and "NVIDIA A100 Tensor Core GPU Architecture" (2020).
-H100: NVIDIA H100 data sheet and "NVIDIA H100 Tensor Core GPU Architecture" (2022). H200: NVIDIA H200 data sheet (2024).
-L40S: NVIDIA L40S data sheet (2023) and "NVIDIA Ada GPU Architecture". B200: NVIDIA DGX B200 data sheet and "NVIDIA
-Blackwell Architecture Technical Brief" (2024). Lanes per SM: CUDA C++ Programming Guide, table of arithmetic throughput.
+H100: NVIDIA H100 data sheet and "NVIDIA H100 Tensor Core GPU Architecture" (2022). H200: NVIDIA H200 data sheet
+(2024). L40S: NVIDIA L40S data sheet (2023) and "NVIDIA Ada GPU Architecture". B200: NVIDIA DGX B200 data sheet and
+"NVIDIA Blackwell Architecture Technical Brief" (2024). Lanes of an SM: CUDA C++ Programming Guide, table of arithmetic
+throughput.
 Power sensors: Yang, Adamek, Armour, arXiv 2312.02741. Latencies: Luo et al., arXiv 2402.13499.
 """
 

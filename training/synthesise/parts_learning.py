@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -31,7 +32,8 @@ _ROWS: Final = (
     Pick("own-layers", "norm|softmax"),
     Pick("numba/learning.rows"),
 )
-_STREAM: Final = {"miss": (0.9, 1.0), "reach": (0.75, 0.95), "occupancy": (0.5, 0.95), "flight": (4.0, 12.0)}
+_STREAM: Final = Part((), occupancy=(0.5, 0.95), miss=(0.9, 1.0), flight=(4.0, 12.0), reach=(0.75, 0.95))
+"""Arrays read and written once."""
 _GEMV_BYTES: Final = (0.9, 2.2)
 
 LEARNING: Final[Mapping[str, Part]] = MappingProxyType(
@@ -57,7 +59,7 @@ LEARNING: Final[Mapping[str, Part]] = MappingProxyType(
             (Pick("^torch$", "(?i)sgemm|simt"), Pick("own-gemm", "sgemm_tiled"), Pick("spconv", "Simt_f32"),
              Pick("llm.c", "(?i)matmul")),
             (1e-4, 1e-2), (2e4, 1e6), (0.25, 0.6), miss=(0.03, 0.12), reach=(0.6, 0.92), core="fma", kind="fp32",
-            intensity=(20, 200), variants=(2, 12),
+            intensity=(60, 600), variants=(2, 12),
         ),
         "gemm-fp64": Part(
             (Pick("^torch$", "(?i)dgemm|zgemm|gemm_template.*double"), Pick("gpu4pyscf", "(?i)gemm|dot")),
@@ -89,18 +91,21 @@ LEARNING: Final[Mapping[str, Part]] = MappingProxyType(
              Pick("own-gptq|own-bitplane|own-codebook|own-ternary", "gemv|dot")),
             (5e-6, 2e-4), (2e4, 5e5), (0.4, 0.9), per_instruction=(0.5, 1.4), reach=(0.7, 0.93), variants=(3, 12),
         ),
-        "elementwise": Part(
-            (Pick("^torch$", "(?i)elementwise"), Pick("own-quantise|own-small-floats"),
+        "elementwise": replace(
+            _STREAM,
+            picks=(Pick("^torch$", "(?i)elementwise"), Pick("own-quantise|own-small-floats"),
              Pick("numba/learning.elementwise"), Pick("cupy_cuda13x", "(?i)ufunc|elementwise|cupy")),
-            (4e-6, 4e-4), (1e5, 2e7), per_instruction=(0.35, 1.2), variants=(4, 40), **_STREAM,
+            launch_s=(4e-6, 4e-4), threads=(1e5, 2e7), per_instruction=(0.35, 1.2), variants=(4, 40),
         ),
-        "norm-softmax": Part(
-            _ROWS, (4e-6, 3e-4), (1e5, 5e6), per_instruction=(0.25, 0.9), variants=(2, 12), **_STREAM
+        "norm-softmax": replace(
+            _STREAM, picks=_ROWS, launch_s=(4e-6, 3e-4), threads=(1e5, 5e6), per_instruction=(0.25, 0.9),
+            variants=(2, 12),
         ),
-        "optimizer": Part(
-            (Pick("bitsandbytes", "(?i)optimizer"), Pick("llm.c", "adamw"), Pick("own-layers", "adam"),
+        "optimizer": replace(
+            _STREAM,
+            picks=(Pick("bitsandbytes", "(?i)optimizer"), Pick("llm.c", "adamw"), Pick("own-layers", "adam"),
              Pick("numba/learning.optimiser")),
-            (5e-5, 5e-3), (1e6, 1e8), per_instruction=(0.6, 1.6), variants=(1, 4), **_STREAM,
+            launch_s=(5e-5, 5e-3), threads=(1e6, 1e8), per_instruction=(0.6, 1.6), variants=(1, 4),
         ),
         "embedding": Part(
             (Pick("own-layers", "embedding"), Pick("numba/learning.embedding"), Pick("ggml", "get_rows")),

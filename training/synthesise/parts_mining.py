@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -11,15 +12,12 @@ from hashwarden.training.synthesise.part import Part
 
 __all__ = ["MINING_PARTS"]
 
-_PURE: Final = {
-    "miss": (0.0, 0.01),
-    "scatter": (0.0, 0.0),
-    "reach": (0.88, 0.985),
-    "occupancy": (0.3, 0.95),
-    "launch_s": (0.01, 0.6),
-}
-_DAG: Final = {"miss": (0.96, 1.0), "reach": (0.93, 0.99), "occupancy": (0.4, 0.95), "launch_s": (0.02, 0.6)}
 _MANY: Final = (5e5, 3e8)
+
+_PURE: Final = Part((), (0.01, 0.6), _MANY, (0.3, 0.95), miss=(0.0, 0.01), scatter=(0.0, 0.0), reach=(0.88, 0.985))
+"""Hashes that read nothing but a header."""
+_DAG: Final = Part((), (0.02, 0.6), _MANY, (0.4, 0.95), miss=(0.96, 1.0), reach=(0.93, 0.99))
+"""Hashes whose pace the reads of a table of gigabytes set."""
 
 
 def _of(family: str, role: str = "hash") -> tuple[Pick, ...]:
@@ -29,32 +27,32 @@ def _of(family: str, role: str = "hash") -> tuple[Pick, ...]:
 
 MINING_PARTS: Final[Mapping[str, Part]] = MappingProxyType(
     {
-        "sha256d": Part(_of("^sha256d$|^sha512$"), threads=_MANY, **_PURE),
-        "keccak": Part(_of("^keccak$"), threads=_MANY, **_PURE),
-        "blake3": Part(_of("^blake3$|^blake2|^blake256$"), threads=_MANY, **_PURE),
-        "heavyhash": Part(_of("^kheavyhash$"), threads=_MANY, **_PURE),
-        "ethash": Part(
-            _of("^ethash$"), threads=_MANY, per_instruction=(0.35, 0.7), flight=(4, 10), dram=(0.86, 0.95), **_DAG,
+        "sha256d": replace(_PURE, picks=_of("^sha256d$|^sha512$")),
+        "keccak": replace(_PURE, picks=_of("^keccak$")),
+        "blake3": replace(_PURE, picks=_of("^blake3$|^blake2|^blake256$")),
+        "heavyhash": replace(_PURE, picks=_of("^kheavyhash$")),
+        "ethash": replace(
+            _DAG, picks=_of("^ethash$"), per_instruction=(0.35, 0.7), flight=(4, 10), dram=(0.86, 0.95),
             source="64 reads of 128 bytes a hash (Ethash specification); ratio of hash rate to bandwidth: see anchors",
         ),
-        "progpow": Part(
-            _of("^progpow$"), threads=_MANY, per_instruction=(0.1, 0.25), flight=(3, 8), dram=(0.75, 0.92),
-            rebuilt=True, **_DAG, source="64 reads of 256 bytes a hash beside random integer work (EIP-1057)",
+        "progpow": replace(
+            _DAG, picks=_of("^progpow$"), per_instruction=(0.1, 0.25), flight=(3, 8), dram=(0.75, 0.92),
+            rebuilt=True, source="64 reads of 256 bytes a hash beside random integer work (EIP-1057)",
         ),
-        "autolykos2": Part(
-            _of("^autolykos2$"), threads=_MANY, per_instruction=(0.15, 0.45), scatter=(0.0, 0.3), flight=(3, 8),
-            dram=(0.65, 0.88), **_DAG, source="32 reads of 32 bytes a hash (Autolykos 2 description)",
+        "autolykos2": replace(
+            _DAG, picks=_of("^autolykos2$"), per_instruction=(0.15, 0.45), scatter=(0.0, 0.3), flight=(3, 8),
+            dram=(0.65, 0.88), source="32 reads of 32 bytes a hash (Autolykos 2 description)",
         ),
         "autolykos2-table": Part(
             _of("^autolykos2$", "dag"), (0.02, 0.6), _MANY, (0.3, 0.8), miss=(0.9, 1.0), reach=(0.8, 0.97),
         ),
-        "octopus": Part(
-            _of("^octopus$"), threads=_MANY, per_instruction=(0.2, 0.5), flight=(3, 8), dram=(0.75, 0.92), **_DAG,
+        "octopus": replace(
+            _DAG, picks=_of("^octopus$"), per_instruction=(0.2, 0.5), flight=(3, 8), dram=(0.75, 0.92),
             source="32 reads of 256 bytes a hash beside polynomials (Conflux protocol)",
         ),
-        "fishhash": Part(
-            _of("^fishhash-karlsen$"), threads=_MANY, per_instruction=(0.5, 1.1), flight=(3, 8), dram=(0.75, 0.92),
-            **_DAG, source="32 rounds of three reads of 128 bytes a hash (FishHash specification)",
+        "fishhash": replace(
+            _DAG, picks=_of("^fishhash-karlsen$"), per_instruction=(0.5, 1.1), flight=(3, 8), dram=(0.75, 0.92),
+            source="32 rounds of three reads of 128 bytes a hash (FishHash specification)",
         ),
         "dag-build": Part(
             (*_of("^ethash$|^fishhash-karlsen$", "dag"), Pick("own-verthash", "", "", "hash")),
@@ -91,7 +89,7 @@ MINING_PARTS: Final[Mapping[str, Part]] = MappingProxyType(
             (Pick("Pearl", "noise", "pearl-matmul"), Pick("/own-|numba", "noise|epilogue_restore", "pearl-matmul")),
             (1e-4, 5e-3), (1e6, 5e8), (0.4, 0.9), miss=(0.4, 1.0), reach=(0.7, 0.95), variants=(1, 3),
         ),
-        "poseidon2": Part(_of("^poseidon2-pow$|^nexapow$|^btx-matmul$"), threads=_MANY, **_PURE),
+        "poseidon2": replace(_PURE, picks=_of("^poseidon2-pow$|^nexapow$|^btx-matmul$")),
         "proof-ntt": Part(
             (Pick("sppark", "(?i)ntt|NTT"), Pick("own-zk-small-field|own-zk-montgomery"), Pick("numba/others.zk_ntt")),
             (5e-4, 2e-2), (1e5, 5e7), (0.3, 0.8), miss=(0.3, 0.9), reach=(0.7, 0.95), variants=(2, 8),

@@ -11,19 +11,17 @@ from hashwarden.training.synthesise.part import Part
 
 __all__ = ["OTHERS"]
 
-_PURE: Final = {"miss": (0.0, 0.03), "scatter": (0.0, 0.0), "reach": (0.85, 0.985), "occupancy": (0.3, 0.95)}
-
 OTHERS: Final[Mapping[str, Part]] = MappingProxyType(
     {
         "password-md5": Part(
             (Pick("hashcat", "(?i)m00000|m01000|m00900|md5|ntlm"), Pick("own-password-md5|own-password-ntlm"),
              Pick("numba/others.password")),
-            (5e-3, 0.4), (1e6, 3e8), variants=(1, 4), **_PURE,
+            (5e-3, 0.4), (1e6, 3e8), (0.3, 0.95), (0.0, 0.03), (0.0, 0.0), reach=(0.85, 0.985), variants=(1, 4),
         ),
         "password-sha": Part(
             (Pick("hashcat"), Pick("own-password-sha1|own-sha256-unrolled|own-password-bcrypt"),
              Pick("own-sha2-template", "", "password-cracking")),
-            (5e-3, 0.6), (1e6, 3e8), variants=(1, 4), **_PURE,
+            (5e-3, 0.6), (1e6, 3e8), (0.3, 0.95), (0.0, 0.03), (0.0, 0.0), reach=(0.85, 0.985), variants=(1, 4),
         ),
         "zk-ntt": Part(
             (Pick("sppark|boojum", "(?i)ntt|fft"), Pick("own-zk-small-field|own-zk-montgomery", "ntt|butterfl"),

@@ -133,15 +133,25 @@ def activity(names: Sequence[str], gpu: Gpu, rng: np.random.Generator) -> Activi
     parts = [part_named(name) for name in names]
     codes = [draw_code(part.picks, part.core, gpu.architecture, rng) for part in parts]
     rows = [_one(part, code, gpu, rng) for part, code in zip(parts, codes, strict=True)]
-    columns = [np.array(column) for column in zip(*(row[1:] for row in rows), strict=True)] or [np.zeros(0)] * 4
-    draws = {name: np.array([_log(getattr(part, name), rng) for part in parts]) for name in
-             ("launch_s", "threads", "variants")}  # fmt: skip
+    read, miss, sms, dram = np.array([row[1:] for row in rows]).reshape(-1, 4).T
+    draws = {
+        name: np.array([_log(getattr(part, name), rng) for part in parts])
+        for name in ("launch_s", "threads", "variants")
+    }
     return Activity(
-        tuple(names), tuple(codes), np.array([row[0] for row in rows]).reshape(-1, len(QUANTITIES)), *columns,
-        draws["launch_s"], draws["threads"], np.maximum(np.round(draws["variants"]), 1),
-        np.array([part.rebuilt for part in parts], bool),
-        np.array([code.channels for code in codes]).reshape(-1, len(CODE_CHANNELS)),
-    )  # fmt: skip
+        names=tuple(names),
+        codes=tuple(codes),
+        rates=np.array([row[0] for row in rows]).reshape(-1, len(QUANTITIES)),
+        read_share=read,
+        miss=miss,
+        sm_time=sms,
+        dram_time=dram,
+        launch_s=draws["launch_s"],
+        threads=draws["threads"],
+        variants=np.maximum(np.round(draws["variants"]), 1),
+        rebuilt=np.array([part.rebuilt for part in parts], bool),
+        code=np.array([code.channels for code in codes]).reshape(-1, len(CODE_CHANNELS)),
+    )
 
 
 def _within(limits: Range, rng: np.random.Generator) -> float:

@@ -1,7 +1,7 @@
 """Which unit of an SM each instruction occupies, and what a row of the kernel tables asks of each unit.
 
 Trip counts are not in the code. The instructions that matter are those of the inner loops: every level of a loop is
-taken to run `TURNS` times, and where a part has a core (its tensor instructions, say), only the level of the core counts.
+taken to run `TURNS` times, and where a part has a core (its tensor instructions, say), only the core's level counts.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def _depth_weights(depth: I64, count: F64, is_core: npt.NDArray[np.bool_]) -> F6
     """What one instruction at each depth 0 to 4 counts; shape (5,)."""
     core = np.bincount(depth[is_core], count[is_core], 5)
     if core.any():
-        return (np.arange(5) == int(core.argmax())).astype(np.float64)
+        only: F64 = (np.arange(5) == int(core.argmax())).astype(np.float64)
+        return only
     weights: F64 = TURNS ** np.minimum(np.arange(5.0), 3)
     return weights
 

@@ -20,13 +20,22 @@ from hashwarden.training.synthesise.gpus import Gpu
 from hashwarden.training.synthesise.physics import QUANTITIES, Activity
 from hashwarden.training.synthesise.schedule import TICK_S
 
-__all__ = ["DRAM_WATTS", "LEAST_VOLTAGE", "WEIGHTS", "clock_under_limit", "sm_weight", "temperature", "voltage"]
+__all__ = [
+    "DRAM_WATTS",
+    "LEAST_VOLTAGE",
+    "SPREAD",
+    "WEIGHTS",
+    "clock_under_limit",
+    "sm_weight",
+    "temperature",
+    "voltage",
+]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 WEIGHTS: Final[Mapping[str, float]] = {
-    "sm_active": 0.10,
+    "sm_active": 0.06,
     "issue": 0.16,
     "alu": 0.26,
     "product": 0.22,
@@ -39,11 +48,11 @@ WEIGHTS: Final[Mapping[str, float]] = {
     "tensor_fp8": 0.80,
     "tensor_int8": 0.62,
     "tensor_fp64": 0.85,
-    "l2": 0.16,
+    "l2": 0.12,
 }
 """Share of the power between idle and limit that each activity of the SMs and the cache draws when it is 1. Assumed."""
 
-DRAM_WATTS: Final = 0.24
+DRAM_WATTS: Final = 0.18
 """The same for device memory, which does not follow the SMs' clock. Assumed."""
 
 LEAST_VOLTAGE: Final = 0.72
@@ -51,10 +60,16 @@ LEAST_VOLTAGE: Final = 0.72
 
 LEAST_CLOCK: Final = 0.15
 
+SPREAD: Final = 0.1
+"""Deviation of the weights' logarithms from run to run. Assumed."""
 
-def sm_weight(kernels: Activity) -> F64:
-    """Share of the power between idle and limit that the SMs draw in each kernel at full clocks, shape (K,)."""
-    weights = np.array([WEIGHTS.get(name, 0.0) for name in QUANTITIES])
+
+def sm_weight(kernels: Activity, rng: np.random.Generator) -> F64:
+    """Share of the power between idle and limit that the SMs draw in each kernel at full clocks, shape (K,).
+
+    Boards, and what the bits of the data are, differ: each weight is drawn about its value.
+    """
+    weights = np.array([WEIGHTS.get(name, 0.0) for name in QUANTITIES]) * rng.lognormal(0, SPREAD, len(QUANTITIES))
     result: F64 = kernels.rates @ weights
     return result
 

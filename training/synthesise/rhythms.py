@@ -32,9 +32,9 @@ EDGE: Final = 0.03
 
 def rhythm(true: Truth, kernels: Activity, start: F64, stop: F64, rng: np.random.Generator) -> dict[str, F64]:
     """Strongest period, its strength and the share of idle milliseconds of each burst, by channel, shape (B,)."""
-    ticks = max(int(round(float((stop - start)[0]) / TICK_S)), 1) if len(start) else 1
+    ticks = max(round(float((stop - start)[0]) / TICK_S), 1) if len(start) else 1
     at = np.clip((start / TICK_S).astype(np.int64)[:, None] + np.arange(ticks), 0, len(true.busy) - 1)
-    shares = np.stack([true.ran[at, k].mean(1) for k in range(true.ran.shape[1])], 1)  # (B, K)
+    shares = true.ran[at].mean(1, dtype=np.float64)  # (B, K)
     level = kernels.rate("alu") + sum(kernels.rate(f"tensor_{kind}") for kind in ("half", "fp8", "int8"))
     idle = 1 - np.minimum(true.busy[at].mean(1), 1)
     mean = shares @ level

@@ -107,7 +107,7 @@ def _in_sample(data: Dataset, recipe: Recipe) -> tuple[F32, F32]:
 
 def _columns(groups: F32, far: F32, fitted: Calibration, ending: str) -> dict[str, pa.Array]:
     hashing, mining, _ = own_log_odds(groups, fitted)
-    values = {"p_hash": sigmoid(hashing), "p_mining": sigmoid(mining), "novelty": far}
+    values = {"p_hash": sigmoid(hashing), "p_mining": sigmoid(mining), "novelty": far.astype(np.float64)}
     return {f"{name}{ending}": pa.array(np.round(value, 5).astype(np.float32)) for name, value in values.items()}
 
 

@@ -95,7 +95,7 @@ class Sensors:
         return self
 
 
-def observe(
+def observe(  # noqa: PLR0913, PLR0917  the last two are rare
     schedule: Schedule,
     gpu: Gpu | str,
     sensors: Sensors,
@@ -151,11 +151,11 @@ def observe(
                             rng, sensors.noise)  # fmt: skip
     if {"launch", "code"} & set(sensors.groups):
         duty = (max(sensors.trace_every_s, sensors.period_s), sensors.trace_s)
-        readings |= read_code(own, kernels, true.host, times, duty, site, rng)
+        readings |= read_code(own, kernels, true.host, times, duty, rng)
     if "probe" in sensors.groups:
-        readings |= read_probes(true, times, sensors.probe_hz, gpu, rng)
+        readings |= read_probes(true, times, sensors.probe_hz, rng)
     for name, column in readings.items():
         if CHANNELS[INDEX[name]].group in sensors.groups:
             values[:, INDEX[name]] = column
-    add_faults(times, values, sensors.faults, rng)
+    add_faults(values, sensors.faults, rng)
     return times, values

@@ -6,16 +6,15 @@ B = bursts, K = kernels of the watched job.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from hashwarden.training.synthesise.codes import CODE_CHANNELS
-from hashwarden.training.synthesise.gpus import Gpu
 from hashwarden.training.synthesise.physics import Activity
 from hashwarden.training.synthesise.schedule import TICK_S
-from hashwarden.training.synthesise.site import Site
 from hashwarden.training.synthesise.truth import Truth
 from hashwarden.training.synthesise.windows import Means, bursts
 
@@ -29,14 +28,12 @@ TOP_SHARE: Final = 0.1
 """Of the launched threads, from which a kernel counts for ``code_mining_top_ratio``."""
 
 _NAMES: Final = {
-    "p_mining": "code_mining_ratio", "p_hash": "code_hash_ratio", "novelty": "code_novelty", "logic": "code_logic_ratio",
-    "integer": "code_integer_ratio", "float": "code_float_ratio", "hmma": "code_hmma_ratio", "imma": "code_imma_ratio",
-    "memory": "code_memory_ratio", "dependent_load": "code_dependent_load_ratio",
-}  # fmt: skip
+    name: "code_novelty" if name == "novelty" else f"code_{name.removeprefix('p_')}_ratio" for name in CODE_CHANNELS
+}
 
 
 def read_code(  # noqa: PLR0913, PLR0917
-    ran: F32, kernels: Activity, host: object, times: F64, duty: tuple[float, float], site: Site,
+    ran: F32, kernels: Activity, host: Mapping[str, F32], times: F64, duty: tuple[float, float],
     rng: np.random.Generator,
 ) -> dict[str, F64]:  # fmt: skip
     """The channels of launches and code by name, each of shape (N,).
@@ -51,15 +48,18 @@ def read_code(  # noqa: PLR0913, PLR0917
     times : float64 array, shape (N,)
     duty : tuple of float
         Seconds from one trace to the next, and of each.
-    site : Site
     rng : Generator
     """
     rows, start, stop = bursts(times, *duty, rng)
     series = {f"{k}": ran[:, k] for k in range(ran.shape[1])}
-    means = Means({**series, **{name: host[name] for name in ("module_loads", "graph_share", "launch_jitter")}})  # type: ignore[index]
+    means = Means({**series, **{name: host[name] for name in ("module_loads", "graph_share", "launch_jitter")}})
     shown = means.over(start, stop)
     seconds = np.maximum(stop - start, 1e-9)
-    expected = np.stack([shown[name] for name in series], 1) / kernels.launch_s * seconds[:, None]
+    expected = (
+        np.array([shown[name] for name in series]).reshape(len(series), len(rows)).T
+        / kernels.launch_s
+        * seconds[:, None]
+    )
     counts = np.floor(expected + rng.random(expected.shape))  # (B, K)
     loads = np.diff(means.over(np.zeros(len(stop)), stop)["module_loads"] * stop / TICK_S, prepend=0.0)
     traced = _launches(counts, seconds, kernels, shown, loads, rng) | _code(counts, kernels, rng)
@@ -126,7 +126,7 @@ _PROBES: Final = {
 }
 
 
-def read_probes(true: Truth, times: F64, hertz: float, gpu: Gpu, rng: np.random.Generator) -> dict[str, F64]:
+def read_probes(true: Truth, times: F64, hertz: float, rng: np.random.Generator) -> dict[str, F64]:
     """The channels of the probes by name, each of shape (N,), missing where no probe ran since the sample before.
 
     Assumed: a probe of a unit that is busy for a share u waits like a server at that load, u / (1.15 - u), and has to

@@ -118,7 +118,8 @@ def _intervals(times: F64, site: Site) -> tuple[F64, F64]:
 
 def _in_turns(means: Means, start: F64, stop: F64) -> dict[str, F64]:
     """Each pass sees its own third of the interval."""
-    third, shown = (stop - start) / len(_PASSES), {}
+    third = (stop - start) / len(_PASSES)
+    shown: dict[str, F64] = {}
     for place, names in enumerate(_PASSES):
         seen = _over_cycles(means, start + place * third, start + (place + 1) * third)
         shown |= {name: seen[name] for name in names}

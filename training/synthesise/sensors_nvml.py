@@ -18,6 +18,7 @@ from hashwarden.training.synthesise.windows import Means
 
 __all__ = ["read_nvml"]
 
+F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -50,16 +51,21 @@ def read_nvml(  # noqa: PLR0913, PLR0917
         **_clocks(true, tick, gpu, rng, noise),
         **_memory(true, tick, gpu, rng),
         **_links(true, tick, gpu, rng),
-        "temperature_celsius": np.round(true.celsius[tick].astype(np.float64)),
-        "memory_temperature_celsius": np.round(true.memory_celsius[tick].astype(np.float64)) if gpu.hbm
+        "temperature_celsius": np.rint(_wide(true.celsius[tick])),
+        "memory_temperature_celsius": np.rint(_wide(true.memory_celsius[tick])) if gpu.hbm
         else np.full(len(times), np.nan),
-        "process_count": true.host["processes"][tick] + true.host["foreign_processes"][tick].astype(np.float64),
+        "process_count": _wide(true.host["processes"][tick] + true.host["foreign_processes"][tick]),
         "foreign_process_count": true.host["foreign_processes"][tick].astype(np.float64),
     }  # fmt: skip
 
 
+def _wide(values: F32 | F64) -> F64:
+    return values.astype(np.float64)
+
+
 def _percent(share: F64) -> F64:
-    return np.round(np.clip(share, 0, 1), 2)
+    steps: F64 = np.rint(100 * np.clip(share, 0, 1)) / 100
+    return steps
 
 
 def _utilisation(means: Means, times: F64, tick: I64, true: Truth, site: Site) -> dict[str, F64]:
@@ -86,7 +92,7 @@ def _power(  # noqa: PLR0913, PLR0917
     # what the sensor does not look at differs from what it looks at by the swing between work and gaps
     blind = np.sqrt((1 - gpu.power_seen) * TICK_S / window) * seen["swing"]
     rough = noise * (blind + 0.003 * seen["watts"] + 0.3) * rng.standard_normal(len(times))
-    watts = np.round(np.maximum(site.power_gain * seen["watts"] + rough, 1), 3)
+    watts: F64 = np.rint(1e3 * np.maximum(site.power_gain * seen["watts"] + rough, 1)) / 1e3
     drawn = means.over(before, times)["watts"] * site.power_gain
     energy = drawn * (1 + noise * 0.003 * rng.standard_normal(len(times)))
     limit = gpu.limit_watts * np.clip(true.host["power_share"][tick].astype(np.float64), 0.1, 1)
@@ -112,7 +118,7 @@ def _clocks(true: Truth, tick: I64, gpu: Gpu, rng: np.random.Generator, noise: f
 def _memory(true: Truth, tick: I64, gpu: Gpu, rng: np.random.Generator) -> dict[str, F64]:
     processes = true.host["processes"] + true.host["foreign_processes"]
     held = true.host["fb_mib"] + processes * rng.uniform(*CONTEXT_MIB) + rng.uniform(*RESERVED_MIB)
-    used = np.round(np.minimum(held[tick].astype(np.float64), gpu.dram_mib))
+    used: F64 = np.rint(np.minimum(_wide(held[tick]), gpu.dram_mib))
     return {"fb_used_mib": used, "fb_used_ratio": used / gpu.dram_mib}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -68,10 +68,9 @@ def _sm_share(schedule: Schedule) -> np.ndarray[tuple[int, ...], np.dtype[np.flo
 
 
 def _joined(first: Activity, second: Activity) -> Activity:
-    columns = {
-        field.name: (getattr(first, field.name) + getattr(second, field.name))
-        if isinstance(getattr(first, field.name), tuple)
-        else np.concatenate([getattr(first, field.name), getattr(second, field.name)])
-        for field in fields(Activity)
+    pairs = {field.name: (getattr(first, field.name), getattr(second, field.name)) for field in fields(Activity)}
+    columns: dict[str, Any] = {
+        name: one + other if isinstance(one, tuple) else np.concatenate([one, other])
+        for name, (one, other) in pairs.items()
     }
     return Activity(**columns)

@@ -1,4 +1,4 @@
-"""What is not documented about the counters, and how a site reads them: drawn for a run, so that a model learns neither.
+"""What is not documented about the counters, and how a site reads them: drawn for each run, so that none is learned.
 
 FP32's counter: NVIDIA's DCGM user guide says "FMA and integer pipe" of it. Which instructions the integer counter
 counts, where fp8 and wgmma's int8 go, and whether the cache metrics answer is documented nowhere.

@@ -98,13 +98,14 @@ def truth(schedule: Schedule, kernels: Activity, gpu: Gpu, rng: np.random.Genera
     working = busy.sum(1)
     idle_watts = gpu.idle_watts * rng.uniform(0.85, 1.15)
     floor = idle_watts + np.where(host["fb_mib"] > 0, 0.06 * gpu.limit_watts * rng.uniform(0.4, 1.0), 0.0)
-    span, weight = gpu.limit_watts - idle_watts, sm_weight(kernels).astype(np.float32)
+    span, weight = gpu.limit_watts - idle_watts, sm_weight(kernels, rng).astype(np.float32)
     dram_of = kernels.rate("dram").astype(np.float32)
 
     def watts_at(clock: F32) -> tuple[F32, F32, F32]:
-        pace = _pace(kernels, narrow, clock, memory_clock)
-        ran = busy * pace
-        return span * (ran @ weight) * voltage(clock) ** 2, span * DRAM_WATTS * (ran @ dram_of), ran
+        ran: F32 = busy * _pace(kernels, narrow, clock, memory_clock)
+        sms: F32 = np.float32(span) * (ran @ weight) * voltage(clock) ** 2
+        rest: F32 = np.float32(span * DRAM_WATTS) * (ran @ dram_of)
+        return sms, rest, ran
 
     limit = gpu.limit_watts * np.clip(host["power_share"], 0.1, 1.0)
     sms, rest, ran = watts_at(asked)
@@ -133,7 +134,7 @@ def _checked(schedule: Schedule) -> tuple[F32, F32 | np.float32]:
             f"busy shares of shape {busy.shape} for {len(schedule.parts)} parts; host {wrong}",
             "(T, K), and known host quantities of shape (T,)", "Correct the schedule.",
         )  # fmt: skip
-    if ticks and (busy.min() < 0 or not busy.sum(1).max() <= 1.0 + 1e-3):
+    if busy.size and (busy.min() < 0 or not busy.sum(1).max() <= 1.0 + 1e-3):
         raise UsageError("busy shares below 0 or above 1 in a tick", "rows that sum to 1 at most", "Correct them.")
     narrow = np.float32(1) if schedule.sm_share is None else np.clip(np.asarray(schedule.sm_share, np.float32), 1e-3, 1)
     return busy, narrow
@@ -143,13 +144,14 @@ def _pace(kernels: Activity, narrow: F32 | np.float32, clock: F32, memory_clock:
     """How fast each kernel runs, over alone on the whole GPU at full clocks; shape (T, K)."""
     sms = kernels.sm_time.astype(np.float32) / (narrow * clock[:, None])
     memory = kernels.dram_time.astype(np.float32) / memory_clock[:, None]
-    return np.float32(1) / np.maximum(np.maximum(sms, memory), np.float32(1e-6))
+    pace: F32 = np.float32(1) / np.maximum(np.maximum(sms, memory), np.float32(1e-6))
+    return pace
 
 
 def _rates(  # noqa: PLR0913, PLR0917
     kernels: Activity, ran: F32, busy: F32, narrow: F32 | np.float32, clock: F32, memory_clock: F32
 ) -> dict[str, F32]:
-    """Activities by name; what the SMs do is per cycle of their clock, so a slower clock shows the same work as more."""
+    """Activities by name; those of the SMs are per cycle, so that a slower clock shows the same work as more."""
     held = (busy * narrow) @ kernels.rates[:, :2].astype(np.float32)
     worked = ran @ kernels.rates[:, 2:].astype(np.float32)
     names = list(QUANTITIES)

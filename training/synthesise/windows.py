@@ -31,7 +31,7 @@ def sample_times(length_s: float, period_s: float, jitter: float, missed: float,
         Share of samples that never come.
     rng : Generator
     """
-    planned = period_s * np.arange(1, int(length_s / period_s + 1e-6) + 1)
+    planned = period_s * np.arange(1, int(length_s / period_s + 1e-6) + 1, dtype=np.float64)
     late = np.minimum(rng.exponential(jitter, len(planned)), MOST_LATE) * period_s
     times: F64 = np.minimum(planned + late, length_s)
     kept = rng.random(len(times)) >= missed
@@ -52,8 +52,9 @@ def bursts(times: F64, every_s: float, length_s: float, rng: np.random.Generator
     """
     if not len(times):
         return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
-    stop = length_s + rng.uniform(0, max(every_s - length_s, 1e-9)) + every_s * np.arange(int(times[-1] / every_s) + 1)
-    rows = np.searchsorted(times, stop)
+    first = length_s + rng.uniform(0, max(every_s - length_s, 1e-9))
+    stop = first + every_s * np.arange(int(times[-1] / every_s) + 1, dtype=np.float64)
+    rows: I64 = np.searchsorted(times, stop).astype(np.int64)
     last = np.diff(rows, append=len(times)) > 0  # of several before one sample the latest counts
     last &= rows < len(times)
     return rows[last], (stop - length_s)[last], stop[last]
