@@ -98,7 +98,7 @@ def temperatures(network: JobNet, data: Dataset, rows: I64) -> dict[str, float]:
     dict of str to float
         The temperature of least log loss, each class counting the same; 0.4 to 4.
     """
-    losses = {tier: _losses(data, list(predict(network, data, _some(rows), groups, _LONGEST)))
+    losses = {tier: _losses(data, list(predict(network, data, _some(data.showing(rows, groups)), groups, _LONGEST)))
               for tier, groups in TIERS.items()}  # fmt: skip
     best = {tier: float(_GRID[loss.argmin()]) for tier, loss in losses.items()}
     return best | {"": float(_GRID[sum(losses.values(), np.zeros(len(_GRID))).argmin()])}

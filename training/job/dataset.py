@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashwarden.errors import DataError
-from hashwarden.model.channels import schema_hash
+from hashwarden.model.channels import GROUPS, Group
 from hashwarden.model.job.taxonomy import CLASSES
 from hashwarden.model.trace import Run
 from hashwarden.model.trace_read import iter_blocks
@@ -88,7 +88,7 @@ class Dataset:
         tables = [pq.read_table(path.with_suffix(".runs")) for path in self._shards]
         if not sum(len(table) for table in tables):
             raise DataError("no runs", "at least one labelled run", "Name a trace file.", where=str(folder))
-        if any((table.schema.metadata or {}).get(b"channels") != schema_hash().encode() for table in tables):
+        if not all(_fits(table.schema) for table in tables):
             raise DataError("rows of another table of channels", "those of this version", _ANEW, where=str(folder))
         self.digests = {
             t.schema.metadata[b"where"].decode() or p.stem: t.schema.metadata[b"sha256"].decode()
@@ -106,6 +106,7 @@ class Dataset:
         self._start: I64 = column["start"]
         self.period_s: F32 = column["period_s"]
         self.share: F32 = column["share"]
+        self._groups: I64 = column["groups"].astype(np.int64)
         self.name, self.family, self.strategy = column["name"], column["family"], column["strategy"]
         self.gpu, self.origin = column["gpu"], column["origin"]
 
@@ -168,6 +169,12 @@ class Dataset:
         while self._files:
             os.close(self._files.popitem()[1])
 
+    def showing(self, rows: I64, groups: Sequence[Group]) -> I64:
+        """Those of the runs that show something of every one of the groups; all of them if none does."""
+        wanted = sum(1 << GROUPS.index(group) for group in groups)
+        shown = rows[self._groups[rows] & wanted == wanted]
+        return shown if len(shown) else rows
+
     def rows(self, **keys: str | Sequence[str]) -> I64:
         """Places of the runs whose ``label``, ``family``, ``strategy``, ``gpu`` or ``origin`` is (one of) what is said.
 
@@ -178,6 +185,11 @@ class Dataset:
             values = np.array(CLASSES, object)[self.label] if key == "label" else getattr(self, key)
             chosen &= np.isin(values, [wanted] if isinstance(wanted, str) else list(wanted))
         return np.flatnonzero(chosen)
+
+
+def _fits(schema: pa.Schema) -> bool:
+    """Whether a table of runs is of this version."""
+    return all((schema.metadata or {}).get(key) == value for key, value in RUNS.metadata.items())
 
 
 def hold_out(data: Dataset, rows: I64, share: float, seed: int) -> tuple[I64, I64]:

@@ -61,7 +61,7 @@ class Recipe:
     settle_s: float = 20.0
     classes: tuple[float, ...] = (0.19, 0.19, 0.36, 0.10, 0.12, 0.04)
     plain: float = 0.3
-    tiers: tuple[float, ...] = (0.15, 0.2, 0.25, 0.25)
+    tiers: tuple[float, ...] = (0.4, 0.15, 0.15, 0.1)
     channel_drop: float = 0.3
     dying: float = 0.05
     slower: float = 0.3

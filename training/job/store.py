@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashwarden.model.channels import CHANNELS, schema_hash
+from hashwarden.model.channels import CHANNELS, GROUPS, schema_hash
 from hashwarden.model.job.taxonomy import CLASSES
 from hashwarden.model.trace import Run
 from hashwarden.model.validity import Validity
@@ -45,19 +45,27 @@ RUNS: Final = pa.schema(
     [
         ("name", pa.string()), ("label", pa.int8()), ("family_index", pa.int8()), ("family", pa.string()),
         ("strategy", pa.string()), ("gpu", pa.string()), ("origin", pa.string()), ("period_s", pa.float32()),
-        ("share", pa.float32()), ("start", pa.int64()), ("length", pa.int64()),
+        ("share", pa.float32()), ("groups", pa.int8()), ("start", pa.int64()), ("length", pa.int64()),
     ],
-    metadata={"channels": schema_hash()},
+    metadata={"channels": schema_hash(), "rows": "1"},
 )  # fmt: skip
-"""Columns of the table of runs; ``start`` and ``length`` count rows of the shard."""
+"""Columns of the table of runs; ``groups`` has a bit for each of `GROUPS` of which anything was
+credible, ``start`` and ``length`` count rows of the shard."""
 
 
 @final
 class Rows:
-    """Lays a run out in rows, whole or piece by piece: judged, stale samples left out."""
+    """Lays a run out in rows, whole or piece by piece: judged, stale samples left out.
+
+    Attributes
+    ----------
+    seen : bool array, shape (C,)
+        Channels of which anything was credible so far.
+    """
 
     def __init__(self) -> None:
         self._validity, self._last = Validity(), math.nan
+        self.seen = np.zeros(len(CHANNELS), bool)
 
     def of(self, piece: Run) -> F32:
         """Rows of the next samples of the run, shape (T, WIDTH); T is less where samples were stale."""
@@ -70,6 +78,7 @@ class Rows:
             self._last = float(times[-1])
         rows[:, CLASS] = truth(piece)[fresh]
         rows[:, FIRST_CHANNEL:] = judged.values[fresh]
+        self.seen |= judged.mask[fresh].any(0)
         return rows
 
 
@@ -119,7 +128,7 @@ def write_shard(folder: Path, name: str, runs: Iterable[Run], where: str = "") -
                 digest.update(data)
                 length += len(data)
             if length:
-                entries.append(_entry(piece, start, length))
+                entries.append(_entry(piece, rows.seen, start, length))
             start += length
         file.flush()
         os.fsync(file.fileno())
@@ -135,7 +144,7 @@ def _write_runs(stem: Path, entries: list[dict[str, Any]], facts: dict[str, str]
     part.replace(stem.with_suffix(".runs"))
 
 
-def _entry(run: Run, start: int, length: int) -> dict[str, Any]:
+def _entry(run: Run, seen: npt.NDArray[np.bool_], start: int, length: int) -> dict[str, Any]:
     return {
         "name": run.name,
         "label": CLASSES.index(run.label),
@@ -146,6 +155,7 @@ def _entry(run: Run, start: int, length: int) -> dict[str, Any]:
         "origin": run.info.origin,
         "period_s": run.info.period_s,
         "share": run.info.share,
+        "groups": sum(1 << GROUPS.index(group) for group in {CHANNELS[i].group for i in np.flatnonzero(seen)}),
         "start": start,
         "length": length,
     }

@@ -162,3 +162,12 @@ def test_stale_samples_are_left_out(make):
     rows = rows_of(run)
     assert len(rows) == 18
     assert rows[8, DT] == 3
+
+
+def test_runs_are_found_by_the_groups_that_they_show(make, tmp_path):
+    blind = make("idle", 1)
+    blind.values[:, [i for i, channel in enumerate(CHANNELS) if channel.group != "nvml"]] = np.nan
+    data = Dataset.of_runs([make("idle", 0), blind], tmp_path)
+    assert data.showing(np.arange(2), ("nvml", "gpm", "code")).tolist() == [0]
+    assert data.showing(np.arange(2), ("nvml",)).tolist() == [0, 1]
+    assert data.showing(np.arange(2), ("probe",)).tolist() == [0, 1]
