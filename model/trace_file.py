@@ -39,6 +39,8 @@ _FAULTS: Final = (
 )  # fmt: skip
 """What pyarrow raises of a damaged file, depending on where the damage is."""
 
+_LIMITS: Final = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": 10**6}
+
 T = TypeVar("T")
 
 
@@ -65,11 +67,11 @@ class TraceFile:
         self._file = _opened(path)
         try:
             _check_frame(self._file, self._where)
-            self._parquet = _carefully(lambda: _parquet(self._file), self._where)
-            metadata = self._parquet.metadata
+            metadata = _carefully(lambda: pq.ParquetFile(self._file, **_LIMITS).metadata, self._where)
             _check_shape(metadata, self._where)
+            _check_columns(_carefully(metadata.schema.to_arrow_schema, self._where), self._where)
             self.footer: Footer = parse_footer(metadata.metadata, self._where)
-            _check_columns(_carefully(lambda: self._parquet.schema_arrow, self._where), self._where)
+            self._parquet = _carefully(lambda: _parquet(self._file, metadata), self._where)
         except BaseException:
             self._file.close()
             raise
@@ -135,16 +137,11 @@ def _check_frame(file: BinaryIO, where: str) -> None:
         raise DataError(f"a Parquet footer of {footer:,} bytes", expected, _AGAIN, where=where)
 
 
-def _parquet(file: BinaryIO) -> pq.ParquetFile:
-    return pq.ParquetFile(
-        file,
-        pre_buffer=False,
-        buffer_size=2**20,
-        read_dictionary=["run", *TEXT],
-        thrift_string_size_limit=MAX_FOOTER,
-        thrift_container_size_limit=10**6,
-        page_checksum_verification=True,
-    )
+def _parquet(file: BinaryIO, metadata: pq.FileMetaData) -> pq.ParquetFile:
+    """Open it for reading in batches; text stays as codes of a dictionary."""
+    words = ["run", *TEXT]
+    careful = {"pre_buffer": False, "buffer_size": 2**20, "page_checksum_verification": True}
+    return pq.ParquetFile(file, metadata=metadata, read_dictionary=words, **careful, **_LIMITS)
 
 
 def _check_shape(metadata: pq.FileMetaData, where: str) -> None:

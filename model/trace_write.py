@@ -135,6 +135,9 @@ class TraceWriter:
             self._add(replace(run, times=run.times[piece], values=run.values[piece]))
 
     def _check_place(self, run: Run, where: str) -> None:
+        """Check a piece against the columns and against what was written before."""
+        if not np.isnan(run.values[:, self._left_out]).all():
+            raise DataError("a value in a channel that is no column", "NaN", "Name it in channels.", where=where)
         head = replace(run, times=run.times[:0], values=run.values[:0])
         if self._open is None or run.name != self._open.name:
             if run.name in self._heads:
@@ -144,8 +147,6 @@ class TraceWriter:
             check_times(run.times, self._after, where)
             if _words(run) != _words(self._open) or run.info != self._open.info:
                 raise DataError("a piece with other labels", "those of the piece before", "Rename it.", where=where)
-        if not np.isnan(run.values[:, self._left_out]).all():
-            raise DataError("a value in a channel that is no column", "NaN", "Name it in channels.", where=where)
 
     def _add(self, piece: Run) -> None:
         if self._rows and self._rows + len(piece) > GROUP_ROWS:
