@@ -98,19 +98,26 @@ def read_metadata(properties: Mapping[str, str], where: str) -> JobMetadata:
 
 def _mismatch(record: JobMetadata) -> str:
     """What does not fit this version, in words; empty if all does."""
-    if record.model != MODEL:
-        return f"a model called {record.model!r}"
-    if record.schema_version != SCHEMA:
-        return f"schema version {record.schema_version}, this version reads {SCHEMA}"
-    if record.channels_sha256 != schema_hash() or record.channels != list(NETWORK):
-        return "channels of another table or order"
-    if record.classes != list(CLASSES) or record.families != list(MINING_FAMILIES):
-        return "classes or families of another list or order"
-    if not np.isfinite([*record.novelty_limits.values(), *record.origins.values()]).all():
-        return "numbers that are not finite"
-    if abs(sum(record.origins.values()) - 1) > 1e-6 or min(record.origins.values()) < 0:
-        return f"shares of origins that are no shares: {record.origins}"
-    return ""
+    numbers = [*record.novelty_limits.values(), *record.origins.values()]
+    shares = sum(record.origins.values()) - 1
+    checks = (
+        (record.model == MODEL, f"a model called {record.model!r}"),
+        (record.schema_version == SCHEMA, f"schema version {record.schema_version}, this version reads {SCHEMA}"),
+        (
+            record.channels_sha256 == schema_hash() and record.channels == list(NETWORK),
+            "channels of another table or order",
+        ),
+        (
+            record.classes == list(CLASSES) and record.families == list(MINING_FAMILIES),
+            "classes or families of another list or order",
+        ),
+        (all(np.isfinite(numbers)), "numbers that are not finite"),
+        (
+            abs(shares) < 1e-6 and min(record.origins.values()) >= 0,
+            f"shares of origins that do not fit {record.origins}",
+        ),
+    )
+    return next((wrong for fits, wrong in checks if not fits), "")
 
 
 def _refused(got: str, where: str) -> ModelError:

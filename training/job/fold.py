@@ -88,7 +88,9 @@ def _encode(network: JobNet, masked: F64) -> Linear:
     weight, bias = _linear(network.encode)
     values, mask = np.split(weight, 2, 1)
     values = values / _array(network.scale)
-    shift = values * (masked + _array(network.mean))  # of a present value: to logarithms of 1 + value / scale, less mean
+    shift = values * (
+        masked + _array(network.mean)
+    )  # of a present value: to logarithms of 1 + value / scale, less mean
     whole = np.zeros((len(weight) + 1, 2, len(CHANNELS)))
     whole[:-1, 0, list(COLUMNS)] = values
     whole[:-1, 1, list(COLUMNS)] = mask - shift + values * masked

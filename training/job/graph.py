@@ -47,7 +47,12 @@ def step_graph(network: JobNet) -> onnx.ModelProto:
     state = nodes.joined(means, departures, now, to="next_state")
     _judged(nodes, parts, network, (drive.to_judge, state), ("logits", "families", "novelty"))
     channels, size = len(CHANNELS), network.state_size
-    inputs: dict[str, Shape] = {"sample": ["N", channels], "mask": ["N", channels], "dt": ["N", 1], "state": ["N", size]}
+    inputs: dict[str, Shape] = {
+        "sample": ["N", channels],
+        "mask": ["N", channels],
+        "dt": ["N", 1],
+        "state": ["N", size],
+    }
     return nodes.model(inputs, _outputs("N") | {"next_state": ["N", size]})
 
 

@@ -73,8 +73,8 @@ class Nodes:
 
     def graph(self, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> onnx.GraphProto:
         """All of it as a graph of float32 inputs and outputs."""
-        ends = [[_value(name, shape) for name, shape in each.items()] for each in (inputs, outputs)]
-        return helper.make_graph(self._nodes, f"{self._prefix}job", *ends, list(self._constants.values()))
+        into, out_of = ([_value(name, shape) for name, shape in each.items()] for each in (inputs, outputs))
+        return helper.make_graph(self._nodes, f"{self._prefix}job", into, out_of, list(self._constants.values()))
 
     def model(self, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> onnx.ModelProto:
         """All of it as a checked model."""

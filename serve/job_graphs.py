@@ -1,0 +1,115 @@
+"""Opens the two graphs of the job model: the right provider, the right inputs and outputs, one record in both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from hashwarden.errors import ModelError, NoDeviceError, UsageError
+from hashwarden.model.channels import CHANNELS
+from hashwarden.model.job.metadata import KEY, JobMetadata, read_metadata
+from hashwarden.model.runtime import onnxruntime
+from hashwarden.serve.onnx_session import CPU, Opened, Provider, open_session
+
+__all__ = ["CUDA", "OUTPUTS", "PROVIDERS", "open_sequence", "open_step", "sequence_path"]
+
+Ends = Mapping[str, Sequence[str | int]]
+
+CUDA: Final = "CUDAExecutionProvider"
+PROVIDERS: Final = ("cpu", "cuda")
+OUTPUTS: Final = ("logits", "families", "novelty", "next_state")
+
+
+def sequence_path(step: Path) -> Path:
+    """Where the sequence graph of a step graph lies."""
+    return step.with_name(f"{step.stem}_sequence.onnx")
+
+
+def open_step(path: Path, provider: str, memory_mib: int) -> tuple[Opened, JobMetadata]:
+    """Open the step graph.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used as it is.
+    NoDeviceError
+        If CUDA was asked for and cannot be used.
+    UsageError
+        If there is no such provider.
+    """
+    providers = _providers(provider, memory_mib)
+    settings = {"session.disable_cpu_ep_fallback": "1"} if provider == "cuda" else {}
+    opened = open_session(path, "job.onnx", providers, settings)
+    if provider == "cuda" and opened.session.get_providers()[:1] != [CUDA]:
+        raise _no_cuda("onnxruntime could not start its CUDA provider")
+    record = read_metadata(opened.properties, str(path))
+    inputs: Ends = {"sample": ["N", len(CHANNELS)], "mask": ["N", len(CHANNELS)], "dt": ["N", 1]}
+    _check_ends(opened.session, inputs, ["N"], record, path)
+    return opened, record
+
+
+def open_sequence(path: Path, step: Opened, record: JobMetadata) -> Opened:
+    """Open the sequence graph that belongs to a step graph, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be used as it is, or its record is not that of the step graph.
+    """
+    opened = open_session(path, "job_sequence.onnx")
+    if opened.properties.get(KEY) != step.properties.get(KEY):
+        got = "a sequence graph with another record than the step graph"
+        raise ModelError(got, "the two of one export", "Export the model again.", where=str(path))
+    width = len(CHANNELS)
+    inputs: Ends = {"samples": ["N", "T", width], "masks": ["N", "T", width], "dts": ["N", "T"]}
+    _check_ends(opened.session, inputs, ["N", "T"], record, path)
+    return opened
+
+
+def _providers(provider: str, memory_mib: int) -> Sequence[Provider]:
+    if provider not in PROVIDERS:
+        raise UsageError(f"the provider {provider!r}", " or ".join(PROVIDERS), "Choose one of them.")
+    if provider == "cpu":
+        return (CPU,)
+    if CUDA not in onnxruntime().get_available_providers():
+        raise _no_cuda("this onnxruntime has no CUDA provider")
+    options = {
+        "device_id": "0",
+        "gpu_mem_limit": str(memory_mib * 2**20),
+        "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",  # 10 bits of a mantissa are not what was proved equal
+    }
+    return ((CUDA, options),)
+
+
+def _no_cuda(got: str) -> NoDeviceError:
+    return NoDeviceError(
+        got, "onnxruntime-gpu and an NVIDIA GPU", "Install onnxruntime-gpu in place of onnxruntime, or use the CPU."
+    )
+
+
+def _check_ends(
+    session: Any,  # noqa: ANN401
+    inputs: Ends,
+    lead: Sequence[str],
+    record: JobMetadata,
+    path: Path,
+) -> None:
+    """Names, shapes and types of everything that goes in and comes out."""
+    state = ["N", record.state_size]
+    outputs = {
+        "logits": [*lead, len(record.classes)],
+        "families": [*lead, len(record.families)],
+        "novelty": lead,
+        "next_state": state,
+    }
+    for what, ends, wanted in (
+        ("inputs", session.get_inputs(), {**inputs, "state": state}),
+        ("outputs", session.get_outputs(), outputs),
+    ):
+        found = {end.name: (list(end.shape), end.type) for end in ends}
+        if found != {name: (list(shape), "tensor(float)") for name, shape in wanted.items()}:
+            raise ModelError(
+                f"a graph with {what} {found}", f"float {what} {wanted}", "Export the model again.", where=str(path)
+            )
