@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 from hashwarden.errors import UsageError
 from hashwarden.model.trace import Run
+from hashwarden.model.trace_write import write_runs
 from hashwarden.training.synthesise.evasions import STRATEGY_PARAMETERS
 from hashwarden.training.synthesise.plans import PLANS, CorpusPlan, Item, plan_named
 from hashwarden.training.synthesise.run import make_run
 
-__all__ = ["PLANS", "STRATEGY_PARAMETERS", "CorpusPlan", "Item", "corpus", "make_item", "make_run", "plan_named"]
+__all__ = [
+    "PLANS",
+    "STRATEGY_PARAMETERS",
+    "CorpusPlan",
+    "Item",
+    "corpus",
+    "make_item",
+    "make_run",
+    "plan_named",
+    "write_corpus",
+]
 
 
 def make_item(item: Item) -> Run:
@@ -51,3 +63,34 @@ def corpus(plan: CorpusPlan, workers: int = 1) -> Iterator[Run]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def write_corpus(plan: CorpusPlan, output: Path, workers: int = 1, told: Callable[[str], None] = str) -> int:
+    """Synthesise the runs of a plan into a trace file; memory stays bounded.
+
+    Parameters
+    ----------
+    plan : CorpusPlan
+    output : Path
+    workers : int
+        Processes.
+    told : callable
+        Is told how far it got, every hundred runs.
+
+    Returns
+    -------
+    int
+        Runs that were written.
+    """
+    count = 0
+
+    def counted() -> Iterator[Run]:
+        nonlocal count
+        for run in corpus(plan, workers):
+            count += 1
+            if count % 100 == 0:
+                told(f"{count:,} of {plan.runs:,} runs")
+            yield run
+
+    write_runs(output, counted())
+    return count

@@ -1,9 +1,9 @@
 """Ways to mine less noticeably: what an attacker sets, with ranges, and which transformation of a schedule it is.
 
 Seen in the wild: idling by bands of 40 to 80, 70 to 95 and 85 to 100 per cent in stages of 8 to 45 s, false names and
-logs (open-pearl-miner); lower intensity, power and clocks (ccminer, xmrig, OneZeroMiner); pausing and giving memory back
-while watched (SilentCryptoMiner); mining beside or inside real work. The rest is what a careful reader of a detector
-would try.
+logs (open-pearl-miner); lower intensity, power and clocks (ccminer, xmrig, OneZeroMiner); pausing and giving memory
+back while watched (SilentCryptoMiner); mining beside or inside real work. The rest is what a careful reader of a
+detector would try.
 """
 
 from __future__ import annotations

@@ -43,6 +43,11 @@ def _constant(disguise: Disguise, share: float) -> F64:
     return np.full(disguise.scene.ticks, share)
 
 
+def _processes(disguise: Disguise) -> int:
+    """How many processes miner and cover are: it may run inside the honest one."""
+    return 2 if disguise.scene.flip("own_process", 0.5) else 1
+
+
 def _uneven(disguise: Disguise, schedule: Schedule) -> Schedule:
     """Launches come less regularly where the host idles between them."""
     jitter = float(np.exp(disguise.scene.rng.uniform(np.log(0.05), np.log(3))))
@@ -124,7 +129,7 @@ def few_sms(disguise: Disguise) -> Hidden:
     narrow = replace(full, sm_share=np.full_like(full.busy, v["sms"]))
     cover = cover_of(disguise) if scene.flip("has_cover", 0.5) and v["time"] < 1 else None
     part = pulses(_constant(disguise, v["time"]), 1.0, scene.rng.random())
-    return Hidden(blend(narrow, cover, started(disguise, part), 2), full)
+    return Hidden(blend(narrow, cover, started(disguise, part), _processes(disguise)), full)
 
 
 def bursts(disguise: Disguise) -> Hidden:
@@ -141,11 +146,8 @@ def bursts(disguise: Disguise) -> Hidden:
     part = pulses((on * v["share"]).astype(np.float64), 0.5)
     part[~on] = 0.0
     full = disguise.mine(True, 0.2 * seen * v["share"])
-    if scene.flip("frees_memory", 0.5):
-        made = _freed(blend(full, cover_of(disguise), part, 2), full, on)
-    else:
-        made = blend(full, cover_of(disguise), part, 2)
-    return Hidden(made, full, on)
+    made = blend(full, cover_of(disguise), part, _processes(disguise))
+    return Hidden(_freed(made, full, on) if scene.flip("frees_memory", 0.5) else made, full, on)
 
 
 def _freed(made: Schedule, miner: Schedule, on: np.ndarray) -> Schedule:
@@ -153,7 +155,8 @@ def _freed(made: Schedule, miner: Schedule, on: np.ndarray) -> Schedule:
     held = float(level(miner, "fb_mib")[-1])
     begun = np.cumsum(on) > 0
     memory = np.maximum(level(made, "fb_mib") - held * (begun & ~on), 0)
-    return with_host(made, {"fb_mib": memory, "processes": 1 + on.astype(np.float64)})
+    processes = np.where(on, level(made, "processes"), 1)
+    return with_host(made, {"fb_mib": memory, "processes": processes})
 
 
 def slow_start(disguise: Disguise) -> Hidden:
@@ -164,4 +167,4 @@ def slow_start(disguise: Disguise) -> Hidden:
     part = pulses((on * v["share"]).astype(np.float64), 0.5)
     part[~on] = 0.0
     full = disguise.mine(True, 0.2 * (scene.seconds - begins) * v["share"])
-    return Hidden(blend(full, cover_of(disguise), part, 2), full, on)
+    return Hidden(blend(full, cover_of(disguise), part, _processes(disguise)), full, on)

@@ -71,7 +71,7 @@ class Miner:
     rebuild_s: Span = (0.0, 0.0)
     compile_every_s: Span = (0.0, 0.0)
     start_s: Span = (1.0, 8.0)
-    pins_memory: float = 0.1
+    pins_memory: float = 0.05
     poses: float = 0.0
 
 
@@ -82,9 +82,9 @@ def _search(kernel: str, cycle_s: Span = (0.003, 1.0)) -> Variant:
 MINERS: Final = (
     Miner("integer-hash", "SHA-256d, SHA-3, BLAKE3: nothing but integer instructions",
           (_search("sha256d"), _search("keccak"), _search("blake3")), (120, 900), ("sha256d", "keccak", "blake3"),
-          pins_memory=0.5),
+          pins_memory=0.15),
     Miner("heavyhash", "Keccak around a small matrix (tmrlvi/kaspa-miner)", (_search("heavyhash"),), (120, 900),
-          ("heavyhash",), pins_memory=0.5),
+          ("heavyhash",), pins_memory=0.15),
     # ethereum-mining/ethminer; a table of 1 GiB and 8 MiB for each epoch, ETC 4.2 GiB at block 24.5 million
     Miner("ethash", "Random reads of a table of 2 to 7 GiB", (_search("ethash"),), (2300, 7200), ("ethash",),
           "dag-build", (2400, 100000), (1, 25), start_s=(3, 30)),
@@ -128,7 +128,7 @@ MINERS: Final = (
           (_search("poseidon2", (0.005, 1.0)),
            Variant("proof", (({"proof-ntt": 1.0}, (0.3, 0.6)), ({"poseidon2": 1.0}, (0.35, 0.6)),
                              ({"proof-ntt": 0.5, "poseidon2": 0.5}, (0.02, 0.15))), (0.1, 8.0))),
-          (200, 24000), ("poseidon2", "proof-ntt"), pins_memory=0.4),
+          (200, 24000), ("poseidon2", "proof-ntt"), pins_memory=0.15),
 )  # fmt: skip
 """The families, in the order of `hashwarden.model.job.taxonomy.MINING_FAMILIES`."""
 

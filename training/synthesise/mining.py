@@ -37,6 +37,8 @@ MINER_PARAMETERS: Final = (
 )
 
 _FULL_MEMORY: Final = 0.985
+_PINS: Final = 0.12
+"""Chance of a limit that the miner set: it takes root, which an intruder in a container seldom has."""
 
 
 def _cycle(scene: Scene, v: Values, miner: Miner) -> tuple[list[State], F64]:
@@ -123,7 +125,7 @@ def _host(scene: Scene, v: Values, miner: Miner, compiled: F64) -> dict[str, F64
         "graph_share": np.full(ticks, graphs),
         "module_loads": np.bincount(np.minimum(compiled * 10, ticks - 1).astype(np.int64), minlength=ticks) * 1.0,
     }
-    for name, chance in (("clock_share", 0.35), ("memory_clock_share", miner.pins_memory), ("power_share", 0.4)):
+    for name, chance in (("clock_share", _PINS), ("memory_clock_share", miner.pins_memory), ("power_share", _PINS)):
         if scene.flip(f"sets_{name}", chance):
             host[name] = np.full(ticks, v[name])
     return host

@@ -141,6 +141,8 @@ def _changes(strategy: str, seconds: float, rng: np.random.Generator) -> dict[st
             "request_s": float(np.clip(np.exp(rng.uniform(np.log(0.05), np.log(10))), 0.02, seconds / 40))
         }
         return given | ({"load": float(rng.uniform(0.3, 1.2))} if rng.random() < 0.5 else {})
+    if strategy == "throttle" and rng.random() < 0.7:  # setting clocks takes root
+        return {"clock": 1.0}
     if strategy == "duty-cycle" and rng.random() < 0.6:
         return dict(wild_band(rng))
     return {}
@@ -160,7 +162,7 @@ def _demo() -> tuple[Item, ...]:
     )  # fmt: skip
     return tuple(
         Item(label, family, strategy, "H100 SXM", 1080.0, 1.0, tuple(TIERS["gpm+code"]), 90_000_000 + number,
-             {"site.fresh": 0.9, "site.processes": 0.5, "site.foreign": 0.5, "site.limits": 0.5, **changes})
+             {**dict.fromkeys(("site.processes", "site.visit", "site.foreign", "site.limits"), 0.5), **changes})
         for number, (label, family, strategy, changes) in enumerate(rows)
     )  # fmt: skip
 

@@ -33,11 +33,12 @@ __all__ = ["SITE", "make_run", "make_schedule", "spans"]
 
 SITE: Final = (
     Parameter("fresh", 0.0, 1.0, 0.4, meaning="below 0.4: the recording begins with the job, else in the middle of it"),
-    Parameter("processes", 0.0, 1.0, 0.5, meaning="above 0.85 one more process has a context, above 0.95 two"),
+    Parameter("processes", 0.0, 1.0, 0.5, meaning="above 0.7 one more process has a context, above 0.9 two"),
+    Parameter("visit", 0.0, 1.0, 0.5, meaning="above 0.85 one more process comes and goes: a check, a monitor"),
     Parameter("foreign", 0.0, 1.0, 0.5, meaning="above 0.98 somebody else's idle process has a context"),
     Parameter("power_share", 0.55, 1.0, 1.0, meaning="power limit that the operator set, where one is set"),
     Parameter("clock_share", 0.6, 1.0, 1.0, meaning="clock that the operator pinned, where one is pinned"),
-    Parameter("limits", 0.0, 1.0, 0.5, meaning="below 0.12 the operator lowered the power limit, above 0.94 the clock"),
+    Parameter("limits", 0.0, 1.0, 0.5, meaning="below 0.15 the operator lowered the power limit, above 0.88 the clock"),
 )
 """What is drawn alike for all classes."""
 
@@ -168,9 +169,18 @@ def spans(on: np.ndarray, seconds: float) -> list[list[float]]:
     return [[round(float(a), 3), round(min(float(b), seconds), 3)] for a, b in pairs if a < seconds]
 
 
+def _visit(site: Mapping[str, float], ticks: int) -> np.ndarray | int:
+    """When one more process has a context, shape (T,)."""
+    if site["visit"] <= 0.85:
+        return 0
+    begin = (site["visit"] - 0.85) / 0.15 * 0.9
+    time = np.arange(ticks) / ticks
+    return (time >= begin) & (time < begin + 0.6)
+
+
 def _on_site(schedule: Schedule, site: Mapping[str, float], gpu: Gpu) -> Schedule:
     """The schedule among what else has a context, under the operator's limits, within what the GPU has."""
-    more = (site["processes"] > 0.85) + (site["processes"] > 0.95)
+    more = (site["processes"] > 0.7) + (site["processes"] > 0.9) + _visit(site, len(schedule.busy))
     foreign = float(site["foreign"] > 0.98)
     held = level(schedule, "fb_mib") + _CONTEXT_MIB * (more + foreign)
     changes: dict[str, Any] = {
@@ -178,9 +188,9 @@ def _on_site(schedule: Schedule, site: Mapping[str, float], gpu: Gpu) -> Schedul
         "processes": level(schedule, "processes") + more,
         "foreign_processes": foreign,
     }
-    if site["limits"] < 0.12:
+    if site["limits"] < 0.15:
         changes["power_share"] = np.minimum(level(schedule, "power_share"), site["power_share"])
-    if site["limits"] > 0.94:
+    if site["limits"] > 0.88:
         changes["clock_share"] = np.minimum(level(schedule, "clock_share"), site["clock_share"])
     for name, most in (("pcie_rx_mib_per_s", gpu.pcie_mib_per_s), ("pcie_tx_mib_per_s", gpu.pcie_mib_per_s),
                        ("nvlink_mib_per_s", gpu.nvlink_mib_per_s)):  # fmt: skip
