@@ -21,8 +21,10 @@ WATCHED: Final = sum(c.group in {"nvml", "gpm"} for c in CHANNELS)
 
 _SEEN: Final = CHANNELS[:WATCHED]
 _GROUPS: Final = tuple(np.array([c.group == group for c in _SEEN]) for group in ("nvml", "gpm"))
-# Power in watts is noisy, and so is what is computed of it.
-_NOISY: Final = np.array([c.noisy or c.name in {"power_ratio", "energy_power_ratio"} for c in _SEEN])
+# Power in watts is noisy, and so is what is computed of it. Whether misses of the cache repeat themselves on a steady
+# job is not known, so they are never called frozen.
+_OF_POWER: Final = frozenset({"power_ratio", "energy_power_ratio"})
+_NOISY: Final = np.array([(c.noisy and c.name != "dram_cache_miss_ratio") or c.name in _OF_POWER for c in _SEEN])
 _WORK: Final = np.array(
     [c.unit == "ratio" and (c.group == "gpm" or "util" in c.name or "power_r" in c.name) for c in _SEEN]
 )
