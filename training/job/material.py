@@ -1,0 +1,99 @@
+"""What the job model is made from: plans of synthesised runs, kept as traces in a cache, and traces that are given."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from hashwarden.model.channels import GROUPS, schema_hash
+from hashwarden.model.trace import Run
+from hashwarden.model.trace_write import write_runs
+from hashwarden.training.synthesise.corpus import corpus
+from hashwarden.training.synthesise.plans import CorpusPlan, plan_named
+
+__all__ = ["HORIZON_S", "calibration_plan", "card_plan", "default_cache", "kept", "processors"]
+
+Told = Callable[[str], None]
+
+HORIZON_S: Final = 900.0
+"""Each run that calibrates the evidence is watched for at least so long."""
+
+_CALIBRATION_RUNS: Final = 1600
+"""More than the 1,332 honest runs that a false-alarm probability of 1 in 1,000 takes."""
+
+_CARD_RUNS: Final = 400
+_CARD_S: Final = 600.0
+
+
+def default_cache() -> Path:
+    """``$HASHWARDEN_CACHE``, else ``hashwarden`` in the user's cache folder; synthesised traces lie in it."""
+    own = os.environ.get("HASHWARDEN_CACHE")
+    if own:
+        return Path(own) / "traces"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hashwarden" / "traces"
+
+
+def calibration_plan(runs: int = _CALIBRATION_RUNS) -> CorpusPlan:
+    """Honest runs, each long enough for the horizon and seen by all groups, so that each counts in every tier."""
+    plan = plan_named("calibration")
+    items = (replace(item, groups=GROUPS, seconds=_clipped(item.seconds)) for item in plan.items())
+    return replace(plan, runs=runs, items_given=tuple(items))
+
+
+def _clipped(seconds: float) -> float:
+    return min(max(seconds, HORIZON_S), 2 * HORIZON_S)
+
+
+def card_plan(runs: int = _CARD_RUNS) -> CorpusPlan:
+    """Runs that neither the fit nor the calibration sees, with all groups: what the card is measured on."""
+    plan = plan_named("evaluation")
+    items = (replace(item, groups=GROUPS, seconds=max(item.seconds, _CARD_S)) for item in plan.items())
+    return replace(plan, name="card", runs=runs, items_given=tuple(items))
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def kept(plan: CorpusPlan, cache: Path, told: Told, workers: int | None = None) -> Path:
+    """The trace of a plan, synthesised now if the cache does not hold it.
+
+    Parameters
+    ----------
+    plan : CorpusPlan
+    cache : Path
+        Folder; a trace in it is named by what it was made from, so that one of other code is never taken.
+    told : callable
+    workers : int, optional
+        Processes; the runs are the same for any number.
+    """
+    path = cache / f"{plan.name}-{_digest(plan)}.parquet"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        told(f"{plan.name}: {plan.runs} runs to synthesise")
+        write_runs(path, _counted(corpus(plan, workers or processors()), plan, told))
+    return path
+
+
+def _counted(runs: Iterable[Run], plan: CorpusPlan, told: Told) -> Iterator[Run]:
+    for number, run in enumerate(runs, 1):
+        if number % 250 == 0:
+            told(f"{plan.name}: {number} of {plan.runs} runs")
+        yield run
+
+
+def _digest(plan: CorpusPlan) -> str:
+    """Of the plan's runs and of all that makes them."""
+    digest = hashlib.sha256(schema_hash().encode())
+    for item in plan.items():
+        digest.update(repr(item).encode())
+    folder = Path(__file__).parents[1] / "synthesise"
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
