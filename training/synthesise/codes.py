@@ -25,7 +25,7 @@ from hashwarden.model.kernel.counts import block, counts_of
 from hashwarden.model.kernel.groups import OP_GROUPS
 from hashwarden.training.synthesise.pipes import CORES, PIPES, pipe_shares
 
-__all__ = ["CODE_CHANNELS", "DATA", "Code", "Pick", "candidates", "draw_code", "read_rows"]
+__all__ = ["CODE_CHANNELS", "DATA", "Code", "Pick", "candidates", "draw_code", "read_rows", "rows_for", "source_of"]
 
 F64 = npt.NDArray[np.float64]
 DATA: Final = Path(__file__).resolve().parents[2] / "data"
@@ -178,6 +178,16 @@ def _shares(kernel: MixTable) -> list[float]:
     return [*shares, (loaded + hashed) / max(clean + loaded + hashed, 1e-9)]
 
 
+def rows_for(picks: tuple[Pick, ...], core: str, architecture: int) -> npt.NDArray[np.int64]:
+    """The rows that a draw is from; parameters as for `draw_code`."""
+    return _with_core(picks, core, architecture) if core else candidates(picks, architecture)
+
+
+def source_of(row: int) -> str:
+    """The repository, package, own workload or Numba program that a row comes from."""
+    return str(_scores()["source"][row])
+
+
 def draw_code(picks: tuple[Pick, ...], core: str, architecture: int, rng: np.random.Generator) -> Code:
     """Draw a source, then one of its kernels.
 
@@ -194,9 +204,7 @@ def draw_code(picks: tuple[Pick, ...], core: str, architecture: int, rng: np.ran
     DataError
         If no kernel fits.
     """
-    rows = candidates(picks, architecture)
-    if core:
-        rows = _with_core(picks, core, architecture)
+    rows = rows_for(picks, core, architecture)
     sources = _scores()["source"][rows]
     source = rng.choice(np.unique(sources.astype(str)))
     return _code(int(rng.choice(rows[sources == source])), core)

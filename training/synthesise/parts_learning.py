@@ -71,7 +71,7 @@ LEARNING: Final[Mapping[str, Part]] = MappingProxyType(
             reach=(0.4, 0.75), core="tensor", kind="half", intensity=(150, 900), variants=(8, 40),
         ),
         "attention-prefill": Part(
-            _FLASH, (5e-5, 5e-3), (2e4, 5e5), (0.12, 0.3), reach=(0.4, 0.75), core="tensor", kind="half",
+            _FLASH, (5e-5, 5e-3), (2e4, 5e5), (0.12, 0.3), reach=(0.35, 0.75), core="tensor", kind="half",
             intensity=(300, 4000), variants=(1, 6), source="share of peak: FlashAttention-2 and -3 papers",
         ),
         "attention-decode": Part(

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from hashwarden.kernels.sass.opcodes import MNEMONICS
 from hashwarden.kernels.sass.table import MEM_KINDS, MixTable
 
-__all__ = ["CORES", "PIPES", "TENSOR", "WIDTHS", "pipe_shares"]
+__all__ = ["CORES", "PIPES", "TENSOR", "UNITS", "WIDTHS", "pipe_shares"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-_OPS: Final[dict[str, str]] = {
+UNITS: Final[dict[str, str]] = {
     "alu": "LOP3 SHF PRMT IADD3 VIADD LEA ISETP SEL FSEL FMNMX FMNMX3 FSET FSETP IMNMX VIMNMX VIMNMX3 VIADDMNMX VHMNMX "
     "IABS VABSDIFF VABSDIFF4 PLOP3 P2R R2P SGXT BMSK HSETP2 HSET2 HMNMX2 CLMAD I2IP F2FP F2IP I2FP",
     "product": "IMAD IDP",
@@ -40,7 +40,10 @@ _OPS: Final[dict[str, str]] = {
     "shared": "LDS STS LDSM STSM ATOMS SHFL MOVM",
     "global": "LDG LD STG ST LDGSTS ATOM ATOMG RED REDG UTMALDG UBLKCP LDL STL TEX",
 }
-PIPES: Final = (*_OPS, "other")
+"""The instructions that each unit, or kind of tensor instruction, executes. ALU and FMA: what NVIDIA staff say of the
+pipes since Volta (developer forum, topic 108729)."""
+
+PIPES: Final = (*UNITS, "other")
 """Units and kinds of tensor instruction; ``other`` takes an issue slot and nothing else."""
 
 TENSOR: Final = ("hmma", "hgmma", "imma", "igmma", "utcmma", "qmma", "dmma")
@@ -62,7 +65,7 @@ _SHARED: Final = ("lds", "sts")
 @cache
 def _pipe_of_opcode() -> I64:
     """The index into `PIPES` of each 9-bit opcode, shape (512,)."""
-    of_name = {n: PIPES.index(pipe) for pipe, names in _OPS.items() for n in names.split()}
+    of_name = {n: PIPES.index(pipe) for pipe, names in UNITS.items() for n in names.split()}
     pipes = np.full(512, PIPES.index("other"))
     for opcode, (_, name) in MNEMONICS.items():
         pipes[opcode] = of_name.get(name, PIPES.index("other"))

@@ -119,7 +119,7 @@ def truth(schedule: Schedule, kernels: Activity, gpu: Gpu, rng: np.random.Genera
     watts = np.minimum(floor + sms + rest, limit * 1.03).astype(np.float32)
     chip, memory = temperature(watts, gpu, rng)
     clock = _resting(clock, working, host["fb_mib"] > 0, gpu, rng)
-    swing = (watts - floor) * np.sqrt(np.clip(1 - working, 0, 1)) / np.sqrt(np.maximum(working, 0.02))
+    swing = (watts - floor) * np.clip(1 - working, 0, 1)
     return Truth(_rates(kernels, ran, busy, narrow, clock, memory_clock), working, clock, over.astype(np.float32),
                  watts, chip, memory, ran, host, swing.astype(np.float32))  # fmt: skip
 
