@@ -1,9 +1,9 @@
 """What is held out of which fit: a family of mining, a way to hide it, or a GPU; and kinds of honest work with it.
 
 Runs are whole: no row of a run is in two places. Honest work is split twice. Some kinds (a class and a family within
-it) are hidden from the fold altogether and only tested; of the others, whole runs go to the fit, to the calibration of
-the evidence, or to the test. Mining of which any part is held out is never learned from, and what is not held out is
-never tested: the figures speak of the unseen alone.
+it) are hidden from the fold altogether and only tested; of the others, whole runs go to the fit, to the choice of
+what the evidence pays, to its calibration, or to the test. Mining of which any part is held out is never learned
+from, and what is not held out is never tested: the figures speak of the unseen alone.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ AXES: Final[tuple[Axis, ...]] = ("family", "strategy", "gpu")
 HIDDEN: Final = 5
 """Honest kinds are dealt over so many folds: each fold hides one part of them."""
 
-SHARES: Final = (("calibrate", 0.35), ("test", 0.55))
+SHARES: Final = (("calibrate", 0.38), ("test", 0.55), ("choose", 0.62))
 """Upper ends of the shares of the honest runs of known kinds; the rest is for the fit."""
+
+CHOOSE: Final = 0.12
+"""Share of the mining runs that are not held out which choose how the evidence pays; the rest is for the fit."""
 
 
 @final
@@ -79,8 +82,9 @@ class Fold:
         ``family``, ``strategy`` or ``gpu``.
     held_out : str
         Its value that the fit never saw.
-    fit, calibrate, test : tuple of int
-        Places of runs; no run is in two of them. ``calibrate`` holds honest runs only.
+    fit, choose, calibrate, test : tuple of int
+        Places of runs; no run is in two of them. ``choose`` decides how evidence pays, of runs that nothing was fitted
+        to; ``calibrate`` holds honest runs only.
     hidden_kinds : tuple of str
         Kinds of honest work that only the test holds.
     """
@@ -88,6 +92,7 @@ class Fold:
     axis: str
     held_out: str
     fit: tuple[int, ...]
+    choose: tuple[int, ...]
     calibrate: tuple[int, ...]
     test: tuple[int, ...]
     hidden_kinds: tuple[str, ...]
@@ -148,7 +153,7 @@ def _hidden(runs: Sequence[Facts], number: int, seed: int) -> set[str]:
 
 def _fold(runs: Sequence[Facts], axis: str, held_out: str, seed: int, number: int) -> Fold:
     hidden = _hidden(runs, number, seed)
-    parts: dict[str, list[int]] = {"fit": [], "calibrate": [], "test": []}
+    parts: dict[str, list[int]] = {"fit": [], "choose": [], "calibrate": [], "test": []}
     for place, run in enumerate(runs):
         part = _part(run, axis, held_out, hidden, seed)
         if part:
@@ -157,15 +162,15 @@ def _fold(runs: Sequence[Facts], axis: str, held_out: str, seed: int, number: in
         if not places:
             what = f"no run to {part} in the fold {axis}={held_out}"
             raise DataError(what, "some in each part", "Evaluate on a corpus with more runs.")
-    named = {part: tuple(places) for part, places in parts.items()}
-    return Fold(axis, held_out, named["fit"], named["calibrate"], named["test"], tuple(sorted(hidden)))
+    kept = {part: tuple(places) for part, places in parts.items()}
+    return Fold(axis, held_out, kept["fit"], kept["choose"], kept["calibrate"], kept["test"], tuple(sorted(hidden)))
 
 
 def _part(run: Facts, axis: str, held_out: str, hidden: set[str], seed: int) -> str:
     out = held_out in _of(run, axis)
+    draw = _draw(seed, run.name)
     if run.label == "mining":
-        return "test" if out else "fit"
+        return "test" if out else "choose" if draw < CHOOSE else "fit"
     if run.kind in hidden or (axis == "gpu" and out):
         return "test"
-    draw = _draw(seed, run.name)
     return next((part for part, end in SHARES if draw < end), "fit")

@@ -17,7 +17,7 @@ from hashwarden.training.job.report_words import TIER_NAMES
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-__all__ = ["STYLE", "draw", "save"]
+__all__ = ["COLOURS", "STYLE", "draw", "plt", "save"]
 
 Result = Mapping[str, Any]
 COLOURS: Final = {"nvml": "#9aa5b1", "gpm": "#4c78a8", "gpm+code": "#c0392b", "all": "#222222"}
@@ -43,6 +43,8 @@ def draw(result: Result, folder: Path) -> list[Path]:
     """
     makers = {"job-auroc.png": _auroc, "job-time-to-detect.png": _time, "job-false-alarms.png": _alarms,
               "job-confusion.png": _confusion}  # fmt: skip
+    if not result["confusion"]:
+        del makers["job-confusion.png"]
     paths = []
     for name, make in makers.items():
         with plt.rc_context(STYLE):

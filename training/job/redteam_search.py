@@ -41,7 +41,7 @@ class Setting(Protocol):
 @final
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to mine: a family, a strategy and the settings that differ from its defaults."""
+    """One way to mine: a family, a strategy and its settings; one that is left out is drawn anew by each seed."""
 
     family: str
     strategy: str
@@ -166,7 +166,7 @@ class Game:
 def search(game: Game, budget: Budget) -> list[Tried]:
     """Try defaults (always), then random settings, then climb; gives everything, in the order tried."""
     rng = np.random.default_rng(game.seed)
-    plain = [Candidate(*pair) for pair in game.pairs]
+    plain = [Candidate(*pair, {s.name: s.default for s in game.settings.get(pair[1], ())}) for pair in game.pairs]
     archive = _try(game, plain, game.tiers, "default")
     pairs = [pair for pair in game.pairs if game.settings.get(pair[1])]
     if not pairs:

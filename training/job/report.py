@@ -68,7 +68,7 @@ def _short(result: Result) -> str:
     """Give the aims, the anchors, and what is."""
     rows = []
     for axis in result["axes"]:
-        for tier, m in result["axes"][axis]["hashwarden"].items():
+        for tier, m in result["axes"][axis].get("hashwarden", {}).items():
             hardest = m["hardest"]
             rows.append([axis, TIER_NAMES[tier], number(m["auroc_run"]), per_cent(m["found"]["share"]),
                          f"{per_cent(hardest['share'])} ({hardest['held_out']})", rate(m["alarms"])])  # fmt: skip

@@ -24,11 +24,11 @@ one. Its method can, so it is built anew here (its code and data are not public)
 WAY: Final = """\
 Runs are split whole, never by row. In each fold one family of mining, one way to hide it, or one GPU is held out of
 everything that learns, and a fifth of the kinds of honest work with it; honest runs of the other kinds are dealt to
-the fit, to the calibration of the evidence, and to the test. Baselines get the same runs. What the kernel model says
-of a mining kernel comes from a kernel model that never learned its family. "Found" is a mining run that was
-`confirmed` before it ended; "hash rate left" is the part of the full hash rate that runs never confirmed kept, mean
-over runs; a run that mines only later is timed from there. In brackets: 95 % intervals (Garwood for rates; at no
-alarm the upper end alone); an honest run that several folds test counts once for them."""
+the fit, to the choice of what the evidence pays, to its calibration, and to the test. Baselines get the same runs.
+What the kernel model says of a mining kernel comes from a kernel model that never learned its family. "Found" is a
+mining run that was `confirmed` before it ended; "hash rate left" is the part of the full hash rate that runs never
+confirmed kept, mean over runs; a run that mines only later is timed from there. In brackets: 95 % intervals (Garwood
+for rates; at no alarm the upper end alone); an honest run that several folds test counts once for them."""
 
 PICTURES: Final = """## Pictures
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashwarden.model.job.taxonomy import MINING
+from hashwarden.training.job.calibrate import ScoredRun
 from hashwarden.training.job.detectors import DETECTORS, Scored, detector
 from hashwarden.training.job.folds import Fold
 from hashwarden.training.job.measures import Outcome, auroc
@@ -38,7 +39,7 @@ class Course:
     Attributes
     ----------
     rises : float64 array, shape (K, 2)
-        Time and log evidence of each new height.
+        Time and log evidence (over its threshold) of each new height.
     alarm_s : float
         Seconds until ``confirmed``; infinite if never.
     """
@@ -50,12 +51,12 @@ class Course:
 class Judge(Protocol):
     """The evidence path with its calibration."""
 
-    def judge(self, times: F64, chance: F64) -> Course:
-        """Follow the evidence over one run."""
+    def judge(self, runs: Sequence[tuple[F64, F64]]) -> list[Course]:
+        """Follow the evidence over runs of times and P(mining)."""
 
 
-Calibrate = Callable[[str, Sequence[tuple[F64, F64]]], Judge]
-"""Learns from the times and chances of honest runs in a tier."""
+Calibrate = Callable[[str, Sequence[ScoredRun], Sequence[ScoredRun]], Judge]
+"""Learns from a tier's honest runs, and before that chooses by other runs, honest and mining, how evidence pays."""
 
 
 @final
@@ -85,18 +86,28 @@ def play(corpus: Prepared, fold: Fold, plan: Plan) -> FoldResult:
         what.fit(corpus, fold.fit)
         result.outcomes[name], result.samples[name] = {}, {}
         for tier in what.tiers:
-            honest = what.score(corpus, fold.calibrate, tier)
-            judge = plan.calibrate(tier, [(s.times, s.chance) for s in honest])
+            honest, choosing = (
+                [_labelled(corpus, s) for s in what.score(corpus, part, tier)] for part in (fold.calibrate, fold.choose)
+            )
+            judge = plan.calibrate(tier, honest, choosing)
             scored = what.score(corpus, fold.test, tier)
-            result.outcomes[name][tier] = [_outcome(corpus, fold, s, judge) for s in scored]
+            courses = judge.judge([(s.times, s.chance) for s in scored])
+            tested = zip(scored, courses, strict=True)
+            result.outcomes[name][tier] = [_outcome(corpus, fold, s, course) for s, course in tested]
             result.samples[name][tier] = _samples(corpus, scored)
         result.seconds[name] = round(time.perf_counter() - start, 1)
     return result
 
 
-def _outcome(corpus: Prepared, fold: Fold, scored: Scored, judge: Judge) -> Outcome:
+def _labelled(corpus: Prepared, scored: Scored) -> ScoredRun:
+    story = corpus.stories[scored.run]
+    label = story.facts.label
+    return ScoredRun(story.facts.name, scored.times, scored.chance, label, "construction", story.origin)
+
+
+def _outcome(corpus: Prepared, fold: Fold, scored: Scored, course: Course) -> Outcome:
     """Judge a run; what mines only from some time on is timed from there."""
-    story, course = corpus.stories[scored.run], judge.judge(scored.times, scored.chance)
+    story = corpus.stories[scored.run]
     facts, mining = story.facts, story.facts.label == "mining"
     unseen = mining or facts.kind in fold.hidden_kinds or (fold.axis == "gpu" and facts.gpu == fold.held_out)
     length = float(scored.times[-1] - scored.times[0]) + float(corpus.data.period_s[scored.run])
@@ -139,7 +150,9 @@ def write_result(result: FoldResult, path: Path) -> None:
 def read_result(path: Path) -> FoldResult:
     """Read what `write_result` wrote."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    fold = {key: tuple(value) if isinstance(value, list) else value for key, value in content["fold"].items()}
+    fold: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in content["fold"].items()
+    }
     outcomes = {
         model: {tier: [_read(o) for o in some] for tier, some in tiers.items()}
         for model, tiers in content["outcomes"].items()

@@ -11,6 +11,7 @@ import typer
 
 from hashwarden.cli.evaluate import evaluate_app
 from hashwarden.cli.record import record_command
+from hashwarden.cli.redteam import redteam_command
 from hashwarden.cli.scan import scan_command
 from hashwarden.cli.synthesise import synthesise_command
 from hashwarden.cli.text import EXIT_CODES
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("scan", epilog=EXIT_CODES)(scan_command)
 app.command("record", epilog=EXIT_CODES)(record_command)
 app.command("synthesise")(synthesise_command)
+app.command("redteam", epilog=EXIT_CODES)(redteam_command)
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(workloads_app, name="workloads")

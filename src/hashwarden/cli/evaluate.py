@@ -58,3 +58,38 @@ def evaluate_memory(
         from hashwarden.training.memory.study import run
 
         run(data=data, output=output, seed=seed, told=partial(typer.echo, err=True))
+
+
+@evaluate_app.command("job")
+def evaluate_job(  # noqa: PLR0913, PLR0917
+    output: Annotated[
+        Path, typer.Option(help="Folder for the report. Example: --output /tmp/report", metavar="FOLDER")
+    ] = Path("docs/evaluation"),
+    work: Annotated[
+        Path, typer.Option(help="Folder for the corpus and finished folds; the same one goes on.", metavar="FOLDER")
+    ] = Path(".cache/evaluate-job"),
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Recorded traces, beside the synthesised. Example: --data r.parquet")
+    ] = None,
+    runs: Annotated[int, typer.Option(help="Synthesised runs. Example: --runs 1400", min=1)] = 1400,
+    minutes: Annotated[float, typer.Option(help="Length of each. Example: --minutes 30", min=2)] = 30,
+    alpha: Annotated[float, typer.Option(help="Share of honest runs that may be confirmed, per fold.")] = 0.01,
+    axis: Annotated[list[str] | None, typer.Option(help="family, strategy, gpu; all if none.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes. Example: --jobs 2", min=1)] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of everything random. Example: --seed 7", min=0)] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="A small trial: few runs, fits of seconds.")] = False,
+) -> None:
+    """Evaluate the job model: families, strategies and GPUs left out, beside a random forest and XGBoost.
+
+    A stopped evaluation goes on where it was. Needs the extra 'train'.
+    Example: hashwarden evaluate job --output /tmp/report
+    """
+    with needs_extra("train"):
+        from hashwarden.training.job.evaluate import run_evaluation
+
+        count, seconds = (300, 300.0) if quick else (runs, minutes * 60)
+        report = run_evaluation(
+            output, work, tuple(data or ()), tuple(axis or ()), runs=count, seconds=seconds, alpha=alpha, jobs=jobs,
+            seed=seed, quick=quick, told=partial(typer.echo, err=True),
+        )  # fmt: skip
+        typer.echo(report)

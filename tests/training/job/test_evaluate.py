@@ -10,6 +10,7 @@ import pytest
 from hashwarden.errors import DataError
 from hashwarden.training.job.evaluate import Evaluation, evaluate, measured_on
 from hashwarden.training.job.measures import records
+from hashwarden.training.job.proof import Calibrated
 from hashwarden.training.job.recipe import Recipe
 from hashwarden.training.job.report import write_report
 from hashwarden.training.job.trial import Course, read_result
@@ -21,10 +22,14 @@ AXES = ("family", "strategy")
 class Sums:
     """A stand-in for the evidence: what the chance exceeds the highest honest mean by, summed."""
 
-    def __init__(self, tier, honest):
-        self.level = max(chance.mean() for _, chance in honest)
+    def __init__(self, tier, honest, choosing):
+        assert {run.label for run in choosing} > {"mining"}
+        self.level = max(run.p_mining.mean() for run in honest)
 
-    def judge(self, times, chance):
+    def judge(self, runs):
+        return [self._one(*run) for run in runs]
+
+    def _one(self, times, chance):
         height = np.cumsum(chance - self.level - 0.02)
         over = np.flatnonzero(height > 1.0)
         return Course(records(times, height), float(times[over[0]]) if len(over) else np.inf)
@@ -106,11 +111,18 @@ def test_another_corpus_in_the_folder_is_refused(done, tmp_path):
         evaluate((), "other", how(done[0]), tmp_path)
 
 
-def test_a_fold_goes_through_another_process(done, runs, tmp_path):
-    _, output, _ = done
-    evaluate(runs, "tiny", how(tmp_path, axes=("strategy",), jobs=2), tmp_path / "out")
-    first, second = (json.loads((f / "job-evaluation.json").read_text()) for f in (output, tmp_path / "out"))
-    assert first["axes"]["strategy"] == second["axes"]["strategy"]
+def test_the_real_evidence_in_other_processes_says_what_it_says_in_this_one(make, tmp_path):
+    honest = [make(label, n, length=150) for label in ("training", "inference") for n in range(16)]
+    ways = itertools.product(range(2), ("plain", "throttle", "pad"), range(3))
+    mining = [make("mining", family + 6 * turn, length=150, strategy=way) for family, way, turn in ways]
+    results = []
+    for jobs in (1, 2):
+        small = how(tmp_path / f"{jobs}", axes=("strategy",), calibrate=Calibrated(0.3), alpha=0.3, jobs=jobs,
+                    detectors=("XGBoost, all channels",))  # fmt: skip
+        evaluate(honest + mining, "tiny", small, tmp_path / f"out{jobs}")
+        results.append(json.loads((tmp_path / f"out{jobs}" / "job-evaluation.json").read_text()))
+    assert results[0]["axes"] == results[1]["axes"]
+    assert results[0]["axes"]["strategy"]["XGBoost, all channels"]["all"]["found"]["share"] == 1.0
 
 
 def test_what_it_was_measured_on_is_said():

@@ -44,15 +44,16 @@ def test_every_family_strategy_and_gpu_is_held_out_once():
 
 @pytest.mark.parametrize("fold", FOLDS, ids=lambda f: f.name)
 def test_no_run_is_in_two_parts_and_nothing_held_out_is_learned(fold):
-    parts = [set(fold.fit), set(fold.calibrate), set(fold.test)]
+    parts = [set(fold.fit), set(fold.choose), set(fold.calibrate), set(fold.test)]
     assert sum(map(len, parts)) == len(set.union(*parts))
-    learned = [RUNS[i] for part in parts[:2] for i in part]
+    learned = [RUNS[i] for part in parts[:3] for i in part]
     held = {"family": lambda r: r.families if r.label == "mining" else (), "gpu": lambda r: (r.gpu,),
             "strategy": lambda r: (r.strategy,)}[fold.axis]  # fmt: skip
     assert all(fold.held_out not in held(run) for run in learned)
     assert not {run.kind for run in learned if run.label != "mining"} & set(fold.hidden_kinds)
     assert all(fold.held_out in held(RUNS[i]) for i in fold.test if RUNS[i].label == "mining")
     assert all(RUNS[i].label != "mining" for i in fold.calibrate)
+    assert len({RUNS[i].label for i in fold.choose}) > 3
     assert fold.hidden_kinds
     assert {run.label for run in learned} == {"mining", *HONEST}
 

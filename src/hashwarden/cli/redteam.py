@@ -1,0 +1,159 @@
+"""``hashwarden redteam``: its flags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, final
+
+import typer
+
+from hashwarden.cli.extras import needs_extra
+from hashwarden.errors import ModelError, UsageError
+from hashwarden.model.channels import TIERS
+from hashwarden.model.job.taxonomy import MINING, MINING_FAMILIES, STRATEGIES
+from hashwarden.model.sequential_calibration import EvidenceCalibration
+from hashwarden.serve.job_scorer import JobScorer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from hashwarden.training.job.redteam import Attack
+
+__all__ = ["OnnxModel", "redteam_command"]
+
+SEARCH, WATCH, AGAIN = "The search", "How it is watched", "Evaders that were found"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """Loads the model file in whatever process; the shipped one if None."""
+
+    path: Path | None = None
+
+    def __call__(self) -> Callable[..., npt.NDArray[np.float64]]:
+        """Give P(mining) of sequences."""
+        scorer = JobScorer(self.path)
+        return lambda samples, masks, dts: (
+            scorer.sequence(samples, masks, dts).probabilities[:, :, MINING].astype(float)
+        )
+
+
+def redteam_command(  # noqa: PLR0913, PLR0917
+    output: Annotated[
+        Path, typer.Option(help="Folder for the report. Example: --output /tmp/report", metavar="FOLDER")
+    ] = Path("docs/evaluation"),
+    model: Annotated[
+        Path | None, typer.Option(help="The ONNX file; the shipped one if none. Example: --model job.onnx")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random. Example: --seed 7", min=0)] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes. Example: --jobs 2", min=1)] = 2,
+    budget: Annotated[
+        int, typer.Option(help="Candidates beside the defaults. Example: --budget 400", min=0, rich_help_panel=SEARCH)
+    ] = 240,
+    minutes: Annotated[
+        float, typer.Option(help="No batch begins after. Example: --minutes 12", min=0, rich_help_panel=SEARCH)
+    ] = 12.0,
+    seeds: Annotated[int, typer.Option(help="Runs of a candidate.", min=1, rich_help_panel=SEARCH)] = 2,
+    family: Annotated[
+        list[str] | None, typer.Option(help="All if none. Example: --family ethash", rich_help_panel=SEARCH)
+    ] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="All if none. Example: --strategy pad", rich_help_panel=SEARCH)
+    ] = None,
+    tier: Annotated[
+        list[str] | None, typer.Option(help="nvml, gpm, gpm+code, all.", rich_help_panel=WATCH)
+    ] = None,
+    gpu: Annotated[str, typer.Option(help="What it runs on.", rich_help_panel=WATCH)] = "H100 SXM",
+    period: Annotated[
+        float, typer.Option(help="Seconds between samples.", min=0.1, max=60, rich_help_panel=WATCH)
+    ] = 10,
+    hours: Annotated[
+        float, typer.Option(help="It has to stay unconfirmed for so long.", min=0.1, rich_help_panel=WATCH)
+    ] = 24,
+    screen_minutes: Annotated[
+        float, typer.Option(help="Run that is tried first; 0 for none.", min=0, rich_help_panel=WATCH)
+    ] = 60,
+    alpha: Annotated[
+        float, typer.Option(help="Share of honest jobs that may be confirmed.", rich_help_panel=WATCH)
+    ] = 1e-3,
+    honest_runs: Annotated[
+        int, typer.Option(help="Honest jobs that are watched first.", min=0, rich_help_panel=WATCH)
+    ] = 120,
+    honest_hours: Annotated[
+        float, typer.Option(help="Length of each of them.", min=0.1, rich_help_panel=WATCH)
+    ] = 8,
+    replay: Annotated[
+        Path | None, typer.Option(help="Play a file of evaders again, no search.", rich_help_panel=AGAIN)
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="With --replay: write runs of them to learn from. Example: --trace t.parquet",
+                     rich_help_panel=AGAIN),
+    ] = None,
+) -> None:  # fmt: skip
+    """Attack the job model: how much hash rate the best evader keeps for a day without being confirmed.
+
+    Every way to hide over every family, then random settings and CMA-ES, all synthesised. Needs the extra 'train'.
+    Example: hashwarden redteam --minutes 12 --output /tmp/report
+    """
+    told = partial(typer.echo, err=True)
+    with needs_extra("train"):
+        from hashwarden.training.job.redteam import Attack, red_team
+        from hashwarden.training.job.redteam_play import Place
+        from hashwarden.training.job.redteam_search import Budget
+
+        attack = Attack(
+            OnnxModel(model), _panel(model, alpha, _chosen("tier", tier, tuple(TIERS))),
+            Place(gpu, period, hours * 3600, screen_minutes * 60), Budget(budget, minutes * 60, batch=8), seeds,
+            honest_runs, honest_hours, families=_chosen("family", family, MINING_FAMILIES),
+            strategies=_chosen("strategy", strategy, STRATEGIES), jobs=jobs, seed=seed, model=_name(model),
+        )  # fmt: skip
+        if replay is not None:
+            _again(attack, replay, trace)
+        else:
+            typer.echo(red_team(attack, output, told))
+
+
+def _chosen(what: str, given: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = sorted(set(given or ()) - set(known))
+    if wrong:
+        raise UsageError(f"--{what} {wrong[0]}", f"one of {', '.join(known)}", "Choose one.")
+    return tuple(one for one in known if not given or one in given)
+
+
+def _panel(model: Path | None, alpha: float, tiers: tuple[str, ...]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    """Read the evidence that was calibrated with the model."""
+    from hashwarden.training.job.proof import Panel
+
+    record = JobScorer(model).metadata.evidence
+    if not record:
+        raise ModelError("a model without calibrated evidence", "one that was calibrated", "Train it again.")
+    calibration = EvidenceCalibration.model_validate(record)
+    return Panel(calibration, alpha, tuple(tier for tier in tiers if tier in calibration.tiers))
+
+
+def _name(model: Path | None) -> str:
+    identity = JobScorer(model).identity
+    return f"the model {identity['name']} {identity['version']} (SHA-256 {identity['sha256'][:12]})"
+
+
+def _again(attack: Attack, path: Path, trace: Path | None) -> None:
+    """Play found evaders again, and write runs of them if asked."""
+    from hashwarden.model.trace_write import write_runs
+    from hashwarden.training.job.redteam_evaders import evader_runs, play_again, read_evaders
+    from hashwarden.training.synthesise.gpus import GPUS
+
+    evaders = read_evaders(path)
+    if trace is not None:
+        write_runs(trace, evader_runs(evaders, 1800.0, attack.seeds, sorted(GPUS), attack.seed))
+        typer.echo(trace)
+        return
+    for tried in play_again(evaders, attack.maker, attack.panel, attack.seeds, attack.seed):
+        missed = ", ".join(f"{tier} {tried.missed(tier):.0%}" for tier in tried.alarm_s)
+        family, strategy = tried.candidate.pair
+        typer.echo(f"{family}, {strategy}: {tried.share:.1%} of the hash rate kept; runs missed: {missed}")
