@@ -116,9 +116,10 @@ def _frozen(now: F32, age: F64) -> Bools | None:
     frozen: Bools = lasting & _NOISY
     if not np.count_nonzero(frozen):
         return None
-    frozen &= ~_settled(now)
+    frozen &= (now != 0) & (now != 1)  # a healthy counter can rest there
     if not np.count_nonzero(frozen):
         return None
+    frozen[:, _OCCUPANCY] &= ~_whole_warps(now[:, _OCCUPANCY])
     busy: Bools = np.any(now >= _BUSY, axis=1)
     frozen &= (age[2] >= _MOVES) | busy[:, None]
     there = ~np.isnan(now)
@@ -128,9 +129,8 @@ def _frozen(now: F32, age: F64) -> Bools | None:
     return frozen
 
 
-def _settled(now: F32) -> Bools:
-    """Values at which a healthy counter can rest: exact 0 and 1, and a whole number of warps for the occupancy."""
-    settled: Bools = (now == 0) | (now == 1)
-    warps = now[:, _OCCUPANCY, None] * _WARPS
-    settled[:, _OCCUPANCY] |= (np.abs(warps - np.round(warps)) < 1e-4).any(axis=1)
-    return settled
+def _whole_warps(occupancy: F32) -> Bools:
+    """Whether it is that of a whole number of warps on each SM, at which it can rest while a kernel stays."""
+    warps = occupancy[:, None] * _WARPS
+    whole: Bools = np.any(np.abs(warps - np.round(warps)) < 1e-4, axis=1)
+    return whole
