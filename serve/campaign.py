@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final, final
 
-from hashwarden.errors import DataError, HashwardenError
+from hashwarden.errors import DataError, HashwardenError, MemoryShortError, MissingExtraError, NoDeviceError
 from hashwarden.serve.journal import StorageError, journal_of
 from hashwarden.serve.record_work import Done
 from hashwarden.serve.recorder import seal
@@ -148,7 +148,7 @@ def run_campaign(  # noqa: PLR0913
         reason = _reason(path, left, seconds + overhead, stop)
         began = clock()
         result = Result(item, "skipped", reason) if reason else _one(item, path, left - seconds, record_one, clock)
-        if result.status == "recorded":
+        if result.status == "recorded" and item.name != IDLE:
             measured += 1
             overhead += (clock() - began - seconds - overhead) / measured  # the mean so far
         results.append(result)
@@ -175,6 +175,8 @@ def _one(
         done = record_one(item, path, start_limit_s)
     except StorageError:
         raise
+    except (MissingExtraError, MemoryShortError, NoDeviceError) as error:  # this machine cannot, whoever tries
+        return Result(item, "skipped", str(error), 0, clock() - start)
     except HashwardenError as error:
         return Result(item, "failed", str(error), 0, clock() - start)
     return Result(item, "recorded", done.note, done.samples, clock() - start)

@@ -11,7 +11,7 @@ from typing import Final, final
 from hashwarden.errors import HashwardenError, NoDeviceError, UsageError
 from hashwarden.model.trace import Run
 from hashwarden.serve.labels import checked_label
-from hashwarden.serve.recorder import Recording, Tally, record, run_of
+from hashwarden.serve.recorder import Recording, Tally, check_period, record, run_of
 from hashwarden.serve.sources.runner import Runner
 from hashwarden.serve.sources.source import Device
 
@@ -110,6 +110,7 @@ def record_live(  # noqa: PLR0913
     DataError
         If not a single sample came.
     """
+    check_period(period_s)
     checked_label(naming.label, naming.family, naming.strategy, naming.labelled_by)
     names = _names(path, devices)
     runs = {d.gpu: naming.named(run_of(d, period_s, name, more)) for d, name in zip(devices, names, strict=True)}

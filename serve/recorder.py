@@ -26,7 +26,18 @@ from hashwarden.serve.sources.source import F32, Device, Reading, vector
 from hashwarden.serve.ticker import Ticker
 from hashwarden.version import __version__
 
-__all__ = ["LONGEST_S", "SHORTEST_S", "Recording", "Sample", "Tally", "joined", "record", "run_of", "seal"]
+__all__ = [
+    "LONGEST_S",
+    "SHORTEST_S",
+    "Recording",
+    "Sample",
+    "Tally",
+    "check_period",
+    "joined",
+    "record",
+    "run_of",
+    "seal",
+]
 
 SHORTEST_S: Final = 0.1
 LONGEST_S: Final = 60.0
@@ -143,9 +154,7 @@ def record(  # noqa: PLR0913
     UsageError
         If the period cannot be had.
     """
-    if not SHORTEST_S <= period_s <= LONGEST_S:
-        expected = f"{SHORTEST_S:g} to {LONGEST_S:g} s"
-        raise UsageError(f"a period of {period_s:g} s", expected, "Choose one in this range.")
+    check_period(period_s)
     ticker, tally, start, cpu = Ticker(period_s, stop, clock), Tally(), clock(), time.process_time()
     while not done(clock() - start) and ticker.wait():
         readings = runner.read(0.9 * period_s)
@@ -155,6 +164,13 @@ def record(  # noqa: PLR0913
         take(samples)
     tally.ticks, tally.missed, tally.cpu_s = ticker.ticks, ticker.missed, time.process_time() - cpu
     return tally
+
+
+def check_period(period_s: float) -> None:
+    """Refuse a period that cannot be had."""
+    if not SHORTEST_S <= period_s <= LONGEST_S:
+        expected = f"{SHORTEST_S:g} to {LONGEST_S:g} s"
+        raise UsageError(f"a period of {period_s:g} s", expected, "Choose one in this range.")
 
 
 def run_of(device: Device, period_s: float, name: str, parameters: Mapping[str, object]) -> Run:

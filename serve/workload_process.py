@@ -16,13 +16,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, final
 
-from hashwarden.errors import CheckError, HashwardenError, UsageError
+from hashwarden.errors import (
+    CheckError,
+    HashwardenError,
+    MemoryShortError,
+    MissingExtraError,
+    NoDeviceError,
+    UsageError,
+)
 from hashwarden.serve.sources.source import Device, Reading
 
 __all__ = ["Work", "WorkloadProcess", "launch_channels"]
 
 PROGRAM: Final = (sys.executable, "-c", "from hashwarden.cli import main; main()", "workloads", "run")
 _END_S: Final = 10.0
+_KINDS: Final = (UsageError, MissingExtraError, NoDeviceError, MemoryShortError, CheckError)
+"""What an exit code of the process means."""
 
 Launches = Mapping[str, Sequence[int]]
 """By kernel: launches and threads since the workload was prepared."""
@@ -170,7 +179,7 @@ class WorkloadProcess:
         code = None if process is None else process.wait(_END_S)
         said = self._err.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
         if code:
-            kind = {CheckError.exit_code: CheckError, UsageError.exit_code: UsageError}.get(code, HashwardenError)
+            kind = next((kind for kind in _KINDS if kind.exit_code == code), HashwardenError)
             where = f"hashwarden workloads run {self.work.name}"
             raise kind(f"it ended with {code}: {said[-1][:300]}", "a run", "Try it by hand.", where=where)
         found: dict[str, Any] = json.loads(self._out.read_text())

@@ -92,6 +92,9 @@ def legs(out: Path) -> list[Leg]:
         found.append(Leg(name, [python, f"{bench}/{name}.py", "--out", str(out)], 40))
     found.append(Leg("mix", [python, f"{bench}/gpu/mix.py", "--out", str(out)], 40))
     found.append(Leg("probes", [python, f"{bench}/probes.py", "--out", str(out), "--seconds", "90"], 100))
+    found.append(Leg("recordings", [python, f"{bench}/gpu/recordings.py", "--out", str(out), "--limit", "100"], 130))
+    cost = [python, f"{bench}/telemetry.py", "--real", "--out", str(out), "--seconds", "1"]
+    found.append(Leg("telemetry", cost, 40))
     sanitizer = shutil.which("compute-sanitizer")
     if sanitizer is None:
         found.append(Leg("sanitizer", [], 0, said="compute-sanitizer is not installed"))

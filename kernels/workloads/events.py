@@ -55,6 +55,9 @@ class Silence:
     def progress(self, steps: int, tallies: Callable[[], Mapping[str, Any] | None]) -> None:
         """Steps so far, and launches."""
 
+    def close(self) -> None:
+        """Nothing more will be told."""
+
 
 @final
 class Events(Silence):
@@ -91,3 +94,7 @@ class Events(Silence):
         if now - self._last_s >= EVERY_S:
             self._last_s = now
             self.tell("progress", steps=steps, launches=tallies())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

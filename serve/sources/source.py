@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hashwarden.model.channels import CHANNELS, INDEX
 
-__all__ = ["Device", "NoData", "Options", "Reading", "Source", "SourceLost", "vector"]
+__all__ = ["F32", "Device", "NoData", "Options", "Reading", "Source", "SourceLost", "vector"]
 
 F32 = npt.NDArray[np.float32]
 

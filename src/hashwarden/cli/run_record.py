@@ -19,7 +19,7 @@ from hashwarden.serve.campaign import IDLE, Candidate, Item, Result, items_of, r
 from hashwarden.serve.labels import labels_of
 from hashwarden.serve.record_live import Naming, one_device, open_sources, record_live
 from hashwarden.serve.record_work import Done, Owner, Plan, check_seconds, record_idle, record_work
-from hashwarden.serve.recorder import Tally, seal
+from hashwarden.serve.recorder import Tally, check_period, seal
 from hashwarden.serve.sources.registry import makers
 from hashwarden.serve.sources.runner import Runner
 from hashwarden.serve.sources.source import Device, Options
@@ -96,6 +96,7 @@ def run_record(request: Request) -> None:
 
 def _check(request: Request) -> None:
     """What cannot be meant is refused before anything is opened."""
+    check_period(request.period_s)
     starts = bool(request.workload) or request.everything
     if starts and (request.label or request.labelled_by or request.family or request.strategy != "plain"):
         raise UsageError("a label for a workload", "none: the workload has its own", "Leave --label and its kin out.")
@@ -212,6 +213,8 @@ def _evasions() -> list[str]:
 
 
 def _told(result: Result) -> None:
+    if result.reason.startswith("no time"):  # so ends every long plan; the sum says how many
+        return
     what = f"{result.samples} samples in {result.seconds:.0f} s" if result.status == "recorded" else ""
     _say(f"{result.item.stem}: {result.status} {what}{'; ' if what and result.reason else ''}{result.reason}".rstrip())
 

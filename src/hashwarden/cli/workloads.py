@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -123,7 +124,7 @@ def run_workload(  # noqa: PLR0913, PLR0917
     Example: hashwarden workloads run ethash --seconds 30 --evasion duty-cycle
     """
     with needs_extra("cuda13"):
-        from hashwarden.kernels.workloads.events import Events
+        from hashwarden.kernels.workloads.events import Events, Silence
         from hashwarden.kernels.workloads.prepare import gpu_name
         from hashwarden.kernels.workloads.runner import Order, run_order
 
@@ -132,7 +133,8 @@ def run_workload(  # noqa: PLR0913, PLR0917
             name, chosen, _settings(change or []), engine, seconds, seed, check,
             evasion, _settings(evasion_change or []), tuple(company or ()),
         )  # fmt: skip
-        report = run_order(order, events=Events(events) if events else None).as_dict()
+        with closing(Events(events) if events else Silence()) as told:
+            report = run_order(order, events=told).as_dict()
     if as_json:
         typer.echo(json.dumps(report, indent=2))
         return

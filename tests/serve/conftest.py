@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-SOURCE = HERE / "nvml_stand_in.c"
+SOURCE = HERE / "sources" / "nvml_stand_in.c"
 
 
 def compile_stand_in(folder: Path) -> Path:
@@ -67,16 +67,3 @@ def nvml(stand_in: Path, control: Control, monkeypatch: pytest.MonkeyPatch) -> I
 def environment(stand_in: Path, control: Control) -> dict[str, str]:
     """For a process of its own."""
     return {**os.environ, "LD_LIBRARY_PATH": str(stand_in.parent), "HASHWARDEN_STAND_IN": str(control.path)}
-
-
-Clock = Callable[[], float]
-
-
-class FakeClock:
-    """Time that passes when it is told to."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
