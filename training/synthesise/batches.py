@@ -15,7 +15,7 @@ import numpy as np
 from hashwarden.training.synthesise.kind import MEMORY, Kind, mebibytes
 from hashwarden.training.synthesise.scene import Parameter, Scene, Values
 from hashwarden.training.synthesise.schedule import TICK_S, Schedule
-from hashwarden.training.synthesise.serving import ARRIVALS, SERVING, arrivals, queued
+from hashwarden.training.synthesise.serving import ARRIVALS, SERVING, arrivals, queued, unlike
 from hashwarden.training.synthesise.track import State, events, lay, schedule_of, trimmed
 
 __all__ = ["BATCH", "INFERENCE"]
@@ -103,7 +103,7 @@ _NETWORKS: Final[Mapping[str, Mapping[str, float]]] = {
 def _requests(scene: Scene, v: Values, family: str) -> Schedule:
     """A network behind a queue."""
     traffic = arrivals(scene, v)
-    working = queued(traffic.work_s, 1.0)
+    working = queued(traffic.work_s, 1.0) * unlike(scene, v["uneven"])
     host = _host(scene, v)
     host["pcie_rx_mib_per_s"] = traffic.count * v["input_mib"] / TICK_S
     if family == "video":

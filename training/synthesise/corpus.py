@@ -65,7 +65,7 @@ def corpus(plan: CorpusPlan, workers: int = 1) -> Iterator[Run]:
             yield waiting.popleft().result()
 
 
-def write_corpus(plan: CorpusPlan, output: Path, workers: int = 1, told: Callable[[str], None] = str) -> int:
+def write_corpus(plan: CorpusPlan, output: Path, workers: int = 1, told: Callable[[str], None] | None = None) -> int:
     """Synthesise the runs of a plan into a trace file; memory stays bounded.
 
     Parameters
@@ -74,7 +74,7 @@ def write_corpus(plan: CorpusPlan, output: Path, workers: int = 1, told: Callabl
     output : Path
     workers : int
         Processes.
-    told : callable
+    told : callable, optional
         Is told how far it got, every hundred runs.
 
     Returns
@@ -88,7 +88,7 @@ def write_corpus(plan: CorpusPlan, output: Path, workers: int = 1, told: Callabl
         nonlocal count
         for run in corpus(plan, workers):
             count += 1
-            if count % 100 == 0:
+            if told is not None and count % 100 == 0:
                 told(f"{count:,} of {plan.runs:,} runs")
             yield run
 

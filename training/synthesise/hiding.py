@@ -82,7 +82,8 @@ def throttle(disguise: Disguise) -> Hidden:
 def interleave(disguise: Disguise) -> Hidden:
     """Turns of mining between the steps of a real training."""
     scene, v = disguise.scene, disguise.values
-    full, cover = disguise.mine(False, np.inf), cover_of(disguise, ("training",))
+    full = disguise.mine(False, np.inf)
+    cover = cover_of(disguise, full, ("training",))
     share = v["share"]
     period = v["block_s"] / share
     step = scene.notes.get("cover.step_s")
@@ -116,7 +117,8 @@ def pad(disguise: Disguise) -> Hidden:
 def besides(disguise: Disguise) -> Hidden:
     """A second process at the same time as an honest one; the driver's time slices go round."""
     scene, v = disguise.scene, disguise.values
-    full, cover = full_speed(disguise), cover_of(disguise)
+    full = full_speed(disguise)
+    cover = cover_of(disguise, full)
     own = blend(full, None, started(disguise, pulses(_constant(disguise, v["share"]), 0.5, scene.rng.random())))
     made, _ = beside(own, cover, v["weight"])
     return Hidden(made, full)
@@ -127,7 +129,7 @@ def few_sms(disguise: Disguise) -> Hidden:
     scene, v = disguise.scene, disguise.values
     full = full_speed(disguise)
     narrow = replace(full, sm_share=np.full_like(full.busy, v["sms"]))
-    cover = cover_of(disguise) if scene.flip("has_cover", 0.5) and v["time"] < 1 else None
+    cover = cover_of(disguise, full) if scene.flip("has_cover", 0.5) and v["time"] < 1 else None
     part = pulses(_constant(disguise, v["time"]), 1.0, scene.rng.random())
     return Hidden(blend(narrow, cover, started(disguise, part), _processes(disguise)), full)
 
@@ -146,7 +148,7 @@ def bursts(disguise: Disguise) -> Hidden:
     part = pulses((on * v["share"]).astype(np.float64), 0.5)
     part[~on] = 0.0
     full = disguise.mine(True, 0.2 * seen * v["share"])
-    made = blend(full, cover_of(disguise), part, _processes(disguise))
+    made = blend(full, cover_of(disguise, full), part, _processes(disguise))
     return Hidden(_freed(made, full, on) if scene.flip("frees_memory", 0.5) else made, full, on)
 
 
@@ -167,4 +169,4 @@ def slow_start(disguise: Disguise) -> Hidden:
     part = pulses((on * v["share"]).astype(np.float64), 0.5)
     part[~on] = 0.0
     full = disguise.mine(True, 0.2 * (scene.seconds - begins) * v["share"])
-    return Hidden(blend(full, cover_of(disguise), part, _processes(disguise)), full, on)
+    return Hidden(blend(full, cover_of(disguise, full), part, _processes(disguise)), full, on)

@@ -67,6 +67,10 @@ class Hidden:
 Hide = Callable[[Disguise], Hidden]
 """A strategy."""
 
+_FULL: Final = 0.97
+_LEAST: Final = 0.03
+"""Most of the device memory that a cover and a miner hold together, least that the cover holds."""
+
 _COVERS: Final = tuple(
     f"{kind.label}/{kind.family}"
     for kind in KINDS
@@ -74,12 +78,14 @@ _COVERS: Final = tuple(
 )
 
 
-def cover_of(disguise: Disguise, labels: tuple[str, ...] = ("training", "inference")) -> Schedule:
-    """Draw an honest job that runs on the same GPU."""
+def cover_of(disguise: Disguise, miner: Schedule, labels: tuple[str, ...] = ("training", "inference")) -> Schedule:
+    """Draw an honest job that runs on the same GPU, and fits into its memory beside the miner."""
     scene = disguise.scene.part("cover")
     options = [name for name in _COVERS if name.split("/")[0] in labels]
     label, _, family = scene.choose("family", options).partition("/")
-    return kind_named(label, family).schedule(scene)
+    made = kind_named(label, family).schedule(scene)
+    room = max(_FULL * scene.memory_mib - float(level(miner, "fb_mib").max()), _LEAST * scene.memory_mib)
+    return with_host(made, {"fb_mib": np.minimum(level(made, "fb_mib"), room)})
 
 
 def full_speed(disguise: Disguise) -> Schedule:

@@ -158,7 +158,7 @@ def _demo() -> tuple[Item, ...]:
         ("mining", "matmul-pow", "mimic-requests", {"load": 0.75, "request_s": 1.2, "memory": 0.9, "pad": 0.1}),
         ("hash-other", "password-mask", "plain", {"work.even": 1}),
         ("mining", "ethash", "slow-start", {"honest_s": 480.0, "share": 0.85, "cover.family": "training/rl",
-         "cover.round_s": 75.0}),
+         "cover.round_s": 75.0, "cover.memory": 0.8}),
     )  # fmt: skip
     return tuple(
         Item(label, family, strategy, "H100 SXM", 1080.0, 1.0, tuple(TIERS["gpm+code"]), 90_000_000 + number,

@@ -17,7 +17,7 @@ from hashwarden.training.synthesise.scene import Parameter, Scene, Values
 from hashwarden.training.synthesise.schedule import TICK_S, Schedule
 from hashwarden.training.synthesise.track import F64, State, schedule_of
 
-__all__ = ["ARRIVALS", "CHAT", "SERVING", "Traffic", "arrivals", "queued"]
+__all__ = ["ARRIVALS", "CHAT", "SERVING", "Traffic", "arrivals", "queued", "unlike"]
 
 ARRIVALS: Final = (
     Parameter(
@@ -28,6 +28,7 @@ ARRIVALS: Final = (
     Parameter("burst", 0.0, 0.9, 0.4, meaning="part of the load that comes in bursts"),
     Parameter("burst_s", 2, 300, 20, log=True, unit="s", meaning="mean length of a burst"),
     Parameter("diurnal", 0.0, 0.9, 0.4, meaning="swing of the load over a day"),
+    Parameter("uneven", 0.003, 0.4, 0.05, log=True, meaning="how unlike batches fill the GPU"),
 )
 
 CHAT: Final = (
@@ -89,6 +90,11 @@ def queued(work_s: F64, most: float) -> F64:
     return np.asarray(np.clip(done / TICK_S, 0, most))
 
 
+def unlike(scene: Scene, deviation: float) -> F64:
+    """Share of its time that each tick uses: batches of unlike shapes fill the GPU unlike, shape (T,)."""
+    return np.exp(-np.abs(np.log(scene.wander(deviation, 2.0))))
+
+
 def _under_way(scene: Scene, v: Values, done: F64, traffic: Traffic) -> F64:
     """Answers being written at each tick: what came in, fading with the time of an answer."""
     mean = traffic.count.sum() / max(traffic.work_s.sum(), 1e-9)
@@ -140,7 +146,8 @@ def _chat(scene: Scene, v: Values, precision: str) -> Schedule:
         State(scene.mix(full, 1 - v["gap"]), tokens),
     )
     host = _served(scene, v, under_way / v["most_at_once"])
-    return schedule_of(states, np.stack([reading, writing - many, many], 1), host)
+    shares = np.stack([reading, writing - many, many], 1)
+    return schedule_of(states, shares * unlike(scene, v["uneven"])[:, None], host)
 
 
 def _served(scene: Scene, v: Values, cache: F64) -> dict[str, F64]:

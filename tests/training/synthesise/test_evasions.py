@@ -29,14 +29,13 @@ def test_every_strategy_has_a_transformation_and_documented_parameters():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("family", MINING_FAMILIES)
 def test_every_family_hides_in_every_way(strategy, family):
-    for seed in (1, 2):
-        made = make_schedule("mining", family, strategy, H100, 300.0, seed)
-        assert 0 < made.share <= 1
-        assert made.busy.min() >= 0
-        assert made.busy.sum(1).max() <= 1 + 1e-5
-        assert all(np.isfinite(values).all() and values.min() >= 0 for values in made.host.values())
-        assert made.labels == {"label": "mining", "family": family, "strategy": strategy}
-        assert level(made, "fb_mib").max() <= H100.dram_mib
+    made = make_schedule("mining", family, strategy, H100, 200.0, STRATEGIES.index(strategy))
+    assert 0 < made.share <= 1
+    assert made.busy.min() >= 0
+    assert made.busy.sum(1).max() <= 1 + 1e-5
+    assert all(np.isfinite(values).all() and values.min() >= 0 for values in made.host.values())
+    assert made.labels == {"label": "mining", "family": family, "strategy": strategy}
+    assert level(made, "fb_mib").max() <= H100.dram_mib
 
 
 def test_plain_keeps_all():

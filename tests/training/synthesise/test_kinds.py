@@ -26,7 +26,7 @@ def test_every_class_has_kinds_and_mining_all_families():
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
 @pytest.mark.parametrize("fresh", [False, True])
 def test_schedules_are_possible(kind, fresh):
-    for seed in range(4):
+    for seed in range(2):
         made = kind.schedule(_scene(seed, fresh=fresh))
         assert set(made.parts) <= set(PARTS)
         assert set(made.host) <= set(HOST)
@@ -46,7 +46,7 @@ def test_schedules_are_possible(kind, fresh):
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
 def test_the_same_seed_gives_the_same_schedule_and_another_one_another(kind):
     scene, again, other = _scene(5), _scene(5), _scene(6)
-    one, two, three = (kind.schedule(s) for s in (scene, again, other))
+    one, two, _ = (kind.schedule(s) for s in (scene, again, other))
     assert np.array_equal(one.busy, two.busy)
     assert scene.notes == again.notes
     if kind.parameters:

@@ -50,7 +50,9 @@ def test_pulses_keep_their_share(duty, period):
 def _steps(ticks=3000, period=0.8):
     count = int(ticks * TICK_S / period) + 2
     durations = np.tile([period * 0.75, period * 0.25], count)
-    return lay([State({"gemm-bf16": 1.0}, {"pcie_rx_mib_per_s": 8.0}), State()], durations, np.tile([0, 1], count), ticks)
+    return lay(
+        [State({"gemm-bf16": 1.0}, {"pcie_rx_mib_per_s": 8.0}), State()], durations, np.tile([0, 1], count), ticks
+    )
 
 
 def _hash(ticks=3000, **host):
