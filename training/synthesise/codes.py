@@ -220,5 +220,5 @@ def _with_core(picks: tuple[Pick, ...], core: str, architecture: int) -> npt.NDA
     return np.array(kept)
 
 
-LEAST: Final = {"tensor": 0.003, "fma": 0.25, "double": 0.1}
+LEAST: Final = {"tensor": 0.003, "int8": 0.003, "fma": 0.25, "double": 0.1}
 """Share of the core's instructions at their loop level under which a kernel will not do; wgmma is rare but long."""

@@ -39,7 +39,8 @@ class Part:
     dram : Range
         Share of the bandwidth that accesses of this shape reach at most.
     core : str
-        What a tuned kernel is bound by: ``tensor``, ``fma`` or ``double``; empty leaves the bound to the roofline.
+        What a tuned kernel is bound by: ``tensor``, ``int8`` (tensor), ``fma`` or ``double``; empty leaves it to the
+        roofline.
     intensity : Range
         With a core: its operations for each byte of device memory.
     per_instruction : Range

@@ -51,8 +51,8 @@ LEARNING: Final[Mapping[str, Part]] = MappingProxyType(
             reach=(0.45, 0.85), core="tensor", kind="fp8", intensity=(500, 5000), variants=(3, 16),
         ),
         "gemm-int8": Part(
-            (Pick("sgl_kernel", "(?i)gemm"), Pick("own-int8", "gemm_imma"), Pick("cuda-samples", "(?i)imma")),
-            (3e-5, 3e-3), (2e4, 4e5), (0.12, 0.35), reach=(0.45, 0.85), core="tensor", kind="int8",
+            (Pick("sgl_kernel"), Pick("own-int8", "gemm_imma"), Pick("cuda-samples", "(?i)imma")),
+            (3e-5, 3e-3), (2e4, 4e5), (0.12, 0.35), reach=(0.45, 0.85), core="int8", kind="int8",
             intensity=(500, 5000), variants=(2, 12),
         ),
         "gemm-fp32": Part(

@@ -76,8 +76,11 @@ MINING_PARTS: Final[Mapping[str, Part]] = MappingProxyType(
             miss=(0.4, 0.95), scatter=(0.2, 0.8), flight=(1, 2.5), reach=(0.7, 0.95), dram=(0.5, 0.85), variants=(2, 4),
         ),
         "matmul-pow": Part(
-            (Pick("Pearl", "", "pearl-matmul", "hash"), Pick("/own-", "", "pearl-matmul", "hash")),
-            (1e-3, 0.3), (1e5, 5e6), (0.12, 0.4), reach=(0.5, 0.9), core="tensor", kind="int8", intensity=(800, 8000),
+            (
+                Pick("Pearl", "", "pearl-matmul", "hash"), Pick("/own-", "", "pearl-matmul", "hash"),
+                Pick("sgl_kernel", "(?i)gemm"),  # a miner may as well call a product that inference ships
+            ),
+            (1e-3, 0.3), (1e5, 5e6), (0.12, 0.4), reach=(0.5, 0.9), core="int8", kind="int8", intensity=(800, 8000),
             variants=(1, 2), source="products of 131,072 x 131,072 x 4,096 (public miner): like other large products",
         ),
         "matmul-pow-hash": Part(

@@ -11,7 +11,7 @@ K = kernels. All rates are means over a kernel's run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
@@ -131,7 +131,7 @@ def activity(names: Sequence[str], gpu: Gpu, rng: np.random.Generator) -> Activi
         If there is no part of a name.
     """
     parts = [part_named(name) for name in names]
-    codes = [draw_code(part.picks, part.core, gpu.architecture, rng) for part in parts]
+    codes = [_loosened(draw_code(part.picks, part.core, gpu.architecture, rng), part, rng) for part in parts]
     rows = [_one(part, code, gpu, rng) for part, code in zip(parts, codes, strict=True)]
     read, miss, sms, dram = np.array([row[1:] for row in rows]).reshape(-1, 4).T
     draws = {
@@ -152,6 +152,21 @@ def activity(names: Sequence[str], gpu: Gpu, rng: np.random.Generator) -> Activi
         rebuilt=np.array([part.rebuilt for part in parts], bool),
         code=np.array([code.channels for code in codes]).reshape(-1, len(CODE_CHANNELS)),
     )
+
+
+def _loosened(code: Code, part: Part, rng: np.random.Generator) -> Code:
+    """The code with the shares of its units drawn about what the loops' assumed turns make them."""
+    loose = LOOSE_BESIDE if part.core else LOOSE
+    factor = rng.lognormal(0, loose, len(PIPES))
+    factor[[PIPES.index(name) for name in CORES[part.core]]] = 1
+    pipes = code.pipes * factor
+    return replace(code, pipes=pipes / max(float(pipes.sum()), 1e-12))
+
+
+LOOSE: Final = 0.15
+LOOSE_BESIDE: Final = 0.5
+"""Deviation of the logarithm of a unit's share from run to run: of any kernel, and of what runs beside a core. Turns of
+loops are not in the code. Assumed."""
 
 
 def _within(limits: Range, rng: np.random.Generator) -> float:
@@ -238,17 +253,20 @@ def _core_times(part: Part, code: Code, moved: float, gpu: Gpu, rng: np.random.G
     times = _times(code, moved, 0.0, gpu)
     core = sum(times.units[name] for name in CORES[part.core])
     beside = [value for name, value in times.units.items() if name not in CORES[part.core]]
-    most = max(*beside, times.l2, (1.0 if part.core == "tensor" else 0.0))
+    most = max(*beside, times.l2, (1.0 if part.core in TENSOR_CORES else 0.0))
     scale = min(1.0, core * _within(BESIDE, rng) / max(most, 1e-12))
     units = {n: value if n in CORES[part.core] else value * scale for n, value in times.units.items()}
-    issue = scale if part.core == "tensor" else min(1.0, core)
-    if part.core != "tensor":
+    issue = scale if part.core in TENSOR_CORES else min(1.0, core)
+    if part.core not in TENSOR_CORES:
         core = max(core, issue)
     operations = core * OPERATIONS[part.kind](gpu) / 4
     dram = operations / _log(part.intensity, rng)
     per_byte = 4.0 * gpu.sms * gpu.cycles_per_s / (gpu.dram_gb_per_s * 1e9)
     return _Times(units, [core], issue, times.l2 * scale, dram * per_byte, dram)
 
+
+TENSOR_CORES: Final = ("tensor", "int8")
+"""Cores that one instruction keeps busy for many cycles, so that they leave issue slots free."""
 
 BESIDE: Final = (0.3, 0.75)
 """Most that another unit is busy beside the core of a tuned kernel, over the core."""
@@ -283,7 +301,7 @@ def _rates(times: _Times, total: float, occupancy: float, part: Part) -> F64:
     tensor = dict.fromkeys(_TENSOR.values(), 0.0)
     kinds = {"half": ("hmma", "hgmma", "utcmma"), "int8": ("imma", "igmma"), "fp64": ("dmma",), "fp8": ("qmma",)}
     for kind, names in kinds.items():
-        into = part.kind if part.core == "tensor" and kind != "fp64" else kind
+        into = part.kind if part.core in TENSOR_CORES and kind != "fp64" else kind
         tensor[_TENSOR[into]] += sum(unit[name] for name in names)
     rates = {"sm_active": SM_ACTIVE, "occupancy": occupancy * SM_ACTIVE, "issue": times.issue / total,
              "fp32": unit["fma"], "fp16": unit["half"], "fp64": unit["double"], **tensor,

@@ -50,7 +50,7 @@ TENSOR: Final = ("hmma", "hgmma", "imma", "igmma", "utcmma", "qmma", "dmma")
 """The kinds of tensor instruction."""
 
 CORES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"": (), "tensor": TENSOR, "fma": ("fma",), "double": ("double", "dmma")}
+    {"": (), "tensor": TENSOR, "int8": ("imma", "igmma"), "fma": ("fma",), "double": ("double", "dmma")}
 )
 """The units that a part may be made of."""
 

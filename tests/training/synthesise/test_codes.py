@@ -70,7 +70,7 @@ def test_most_mining_parts_come_from_several_authors():
 def test_code_of_tensor_parts_holds_tensor_instructions():
     rng = np.random.default_rng(0)
     for name in ("gemm-bf16", "matmul-pow"):
-        code = draw_code(PARTS[name].picks, "tensor", 90, rng)
+        code = draw_code(PARTS[name].picks, PARTS[name].core, 90, rng)
         assert sum(code.pipes[PIPES.index(kind)] for kind in TENSOR) > 0
         assert code.pipes.sum() == pytest.approx(1)
         assert len(code.channels) == len(CODE_CHANNELS)
