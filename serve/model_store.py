@@ -2,7 +2,7 @@
 
 ::
 
-    versions/SHA256/job.onnx, job_sequence.onnx     never changed once there
+    versions/SHA256/job.onnx, job_sequence.onnx, …  never changed once there
     generations/NUMBER/record.json                  what was promoted or rolled back to, when, from what
     current -> generations/NUMBER                   moved in one step: before it the old model serves, after it the new
 
@@ -32,12 +32,11 @@ __all__ = ["MODEL", "SHIPPED", "ModelStore", "Record", "default_store", "version
 MODEL: Final = "job.onnx"
 """The file that is promoted; what belongs to it lies beside it."""
 
-_BESIDE: Final = ("job_sequence.onnx", "job.json", "job.md")
+_JUDGES: Final = (MODEL, "job_sequence.onnx", "job_known_answers.json")
+_CARD: Final = ("job.json", "job.md")
 
 SHIPPED: Final = "shipped"
 """The version of the installed package, which serves until one is promoted."""
-
-_JUDGES: Final = (MODEL, "job_sequence.onnx")
 
 
 def default_store() -> Path:
@@ -188,20 +187,23 @@ class ModelStore:
         Parameters
         ----------
         file : Path
-            ``job.onnx``; the sequence graph and the card are taken from beside it.
+            ``job.onnx``; sequence graph, known answers and card are taken from beside it.
 
         Returns
         -------
         Path
             The copy. The next change removes it unless `promote` puts it into service.
         """
+        if file.name != MODEL:
+            raise UsageError(f"the file {file.name!r}", f"a file {MODEL}, as 'hashwarden train job' writes it",
+                             "Name the step graph in the folder that training wrote.", where=str(file))  # fmt: skip
         version = version_of(file.parent)
         home = self.folder / "versions" / version
         if home.exists():
             return self._checked(version)
         part = home.with_name(f"{version}.part")
         part.mkdir(parents=True)
-        for name in (MODEL, *_BESIDE):
+        for name in (*_JUDGES, *_CARD):
             if (file.parent / name).exists():
                 shutil.copyfile(file.parent / name, part / name)
                 _synced(part / name)

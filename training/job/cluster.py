@@ -9,12 +9,10 @@ nothing. Checkpoints are those of one machine, so that a fit can be begun here a
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +31,7 @@ from hashwarden.training.job.recipe import Recipe
 from hashwarden.training.job.store import write_shard
 from hashwarden.training.job.team import Workers
 
-__all__ = ["WORKERS", "connected", "featurise_on_ray", "fit_on_ray"]
+__all__ = ["WORKERS", "featurise_on_ray", "fit_on_ray"]
 
 I64 = npt.NDArray[np.int64]
 
@@ -42,50 +40,6 @@ WORKERS: Final = "workers.jsonl"
 
 _RESTARTS: Final = 5
 _RESULT: Final = "fitted.pt"
-_QUIET: Final = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-
-
-@contextmanager
-def connected(address: str) -> Iterator[int]:
-    """Use a cluster inside this block; telemetry and dashboard stay off.
-
-    Parameters
-    ----------
-    address : str
-        ``local`` for one on this machine alone, ``auto``, or HOST:PORT.
-
-    Yields
-    ------
-    int
-        CPUs of the cluster.
-
-    Raises
-    ------
-    UsageError
-        If there is no cluster at that address.
-    """
-    os.environ.update(_QUIET)
-    import ray
-
-    begun = not ray.is_initialized()
-    if begun:
-        where = {"include_dashboard": False} if address == "local" else {"address": address}
-        try:
-            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"no cluster ({str(error).splitlines()[0][:120]})", "the address of a Ray head node, or 'local'",
-                "Start one: ray start --head --include-dashboard=false", where=address,
-            ) from error  # fmt: skip
-    try:
-        yield int(ray.cluster_resources().get("CPU", 1))
-    finally:
-        if begun:
-            ray.shutdown()
 
 
 def featurise_on_ray(sources: Sequence[Path], folder: Path, first: int = 0) -> None:

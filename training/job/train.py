@@ -126,7 +126,7 @@ def run(how: Training, told: Told | None = None) -> Path:
 def _cluster(how: Training) -> Any:  # noqa: ANN401  a context of either kind
     if not how.ray:
         return nullcontext()
-    from hashwarden.training.job.cluster import connected
+    from hashwarden.model.cluster import connected
 
     return connected(how.ray)
 

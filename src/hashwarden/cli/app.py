@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from hashwarden.cli.evaluate import evaluate_app
+from hashwarden.cli.model import model_app
 from hashwarden.cli.record import record_command
 from hashwarden.cli.redteam import redteam_command
 from hashwarden.cli.scan import scan_command
+from hashwarden.cli.score import score_command
 from hashwarden.cli.synthesise import synthesise_command
 from hashwarden.cli.text import EXIT_CODES
 from hashwarden.cli.train import train_app
@@ -40,7 +42,9 @@ app.command("scan", epilog=EXIT_CODES)(scan_command)
 app.command("record", epilog=EXIT_CODES)(record_command)
 app.command("synthesise")(synthesise_command)
 app.command("redteam", epilog=EXIT_CODES)(redteam_command)
+app.command("score", epilog=EXIT_CODES)(score_command)
 app.add_typer(train_app, name="train")
+app.add_typer(model_app, name="model")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(workloads_app, name="workloads")
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from hashwarden.errors import DataError, UsageError
+from hashwarden.model.cluster import connected
 from hashwarden.model.trace_write import write_runs
 from hashwarden.training.job.dataset import Dataset, featurise
 from hashwarden.training.job.fit import fit
@@ -53,7 +54,7 @@ def _kill_a_worker(work: Path, killed: list[int]) -> None:
 
 
 def test_two_nodes_and_a_killed_worker_give_the_result_of_one_machine(cluster, folder, tmp_path):
-    from hashwarden.training.job.cluster import WORKERS, connected, fit_on_ray
+    from hashwarden.training.job.cluster import WORKERS, fit_on_ray
 
     data, killed = Dataset(folder), []
     rows = np.arange(len(data))
@@ -76,7 +77,7 @@ def test_two_nodes_and_a_killed_worker_give_the_result_of_one_machine(cluster, f
 
 
 def test_ray_data_judges_as_one_machine_does(cluster, some_runs, make, tmp_path):
-    from hashwarden.training.job.cluster import connected, featurise_on_ray
+    from hashwarden.training.job.cluster import featurise_on_ray
 
     sources = [tmp_path / f"{number}.parquet" for number in range(3)]
     for number, source in enumerate(sources):

@@ -1,0 +1,58 @@
+"""Being connected to a Ray cluster, as training and scoring need it: telemetry and dashboard off, errors in words."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from hashwarden.errors import UsageError
+
+__all__ = ["connected"]
+
+_QUIET: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@contextmanager
+def connected(address: str) -> Iterator[int]:
+    """Use a cluster inside this block; telemetry and dashboard stay off.
+
+    Parameters
+    ----------
+    address : str
+        ``local`` for one on this machine alone, ``auto``, or HOST:PORT.
+
+    Yields
+    ------
+    int
+        CPUs of the cluster.
+
+    Raises
+    ------
+    UsageError
+        If there is no cluster at that address.
+    """
+    os.environ.update(_QUIET)
+    import ray
+
+    begun = not ray.is_initialized()
+    if begun:
+        where = {"include_dashboard": False} if address == "local" else {"address": address}
+        try:
+            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"no cluster ({str(error).splitlines()[0][:120]})", "the address of a Ray head node, or 'local'",
+                "Start one: ray start --head --include-dashboard=false", where=address,
+            ) from error  # fmt: skip
+    try:
+        yield int(ray.cluster_resources().get("CPU", 1))
+    finally:
+        if begun:
+            ray.shutdown()
