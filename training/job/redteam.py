@@ -71,8 +71,8 @@ class Attack:
     jobs : int
         Processes.
     seed : int
-    model : str
-        Name and hash of the model, for the report.
+    model, note : str
+        Name and hash of the model, and how its evidence is calibrated, for the report.
     """
 
     maker: ScoreMaker
@@ -89,6 +89,7 @@ class Attack:
     jobs: int = 2
     seed: int = 0
     model: str = ""
+    note: str = ""
 
 
 def red_team(attack: Attack, output: Path, told: Told) -> Path:
@@ -219,6 +220,7 @@ def _about(attack: Attack, start: float) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - start),
         "seed": attack.seed,
         "model": attack.model,
+        "note": attack.note,
         "measured_on": "synthesised runs; none was recorded on a GPU",
         "rate": RATE,
         "place": asdict(place),

@@ -84,7 +84,7 @@ def _honest(result: Result) -> str:
 {result["rate"]:g} false alarm per 1,000 GPU-days. The evidence is that of the model as it was calibrated; honest jobs
 of {result["honest_hours"]:g} h, of every kind and GPU, that neither fit nor calibration saw were watched before the
 attack, and where one was confirmed, the evidence asked for was raised above it. {number(days, 0)} GPU-days can only
-bound so low a rate, not show it: the table says how far.
+bound so low a rate, not show it: the table says how far. {result["note"]}
 
 {table(head, rows)}
 """

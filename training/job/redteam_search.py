@@ -111,7 +111,8 @@ class Budget:
     candidates : int
         Random and CMA-ES candidates in all.
     seconds : float
-        Wall time after which no further batch begins.
+        Wall time, from when this record is made, after which no further batch begins. Random candidates have their
+        share of what the defaults leave of it, and every climb an equal part of the rest.
     random_share : float
         Part of the candidates that are random.
     batch : int
@@ -127,10 +128,10 @@ class Budget:
     climbs: int = 3
     _start: float = field(default_factory=time.monotonic)
 
-    @property
-    def over(self) -> bool:
-        """Whether time is up."""
-        return time.monotonic() - self._start >= self.seconds
+    def until(self, share: float) -> float:
+        """Give the time of the clock at which a share of what is left now will be used up."""
+        now = time.monotonic()
+        return now + share * max(0.0, self._start + self.seconds - now)
 
 
 Settings = Mapping[str, Sequence[Setting]]
@@ -174,22 +175,24 @@ def search(game: Game, budget: Budget) -> list[Tried]:
     order = [pairs[i] for i in rng.permutation(len(pairs))]
     wanted = int(budget.candidates * budget.random_share)
     drawn = [_random(order[i % len(order)], game.settings, rng) for i in range(wanted)]
-    archive += _try(game, drawn, game.tiers, "random", budget)
-    each = (budget.candidates - wanted) // max(1, len(game.tiers) * budget.climbs)
-    for tier in game.tiers:
-        for start in _best_pairs(archive, tier, set(pairs), budget.climbs):
-            archive += _climb(game, start, tier, each, budget, int(rng.integers(2**31)))
+    archive += _try(game, drawn, game.tiers, "random", budget.batch, budget.until(budget.random_share))
+    starts = [(tier, one) for tier in game.tiers for one in _best_pairs(archive, tier, set(pairs), budget.climbs)]
+    for number, (tier, start) in enumerate(starts):
+        each = (budget.candidates - wanted) // len(starts)
+        until = budget.until(1 / (len(starts) - number))
+        archive += _climb(game, start, tier, (each, budget.batch, until), int(rng.integers(2**31)))
     return archive
 
 
-def _try(
-    game: Game, candidates: Sequence[Candidate], tiers: Sequence[str], origin: str, budget: Budget | None = None
-) -> list[Tried]:
-    """Try in batches, as far as time goes where there is a budget."""
+def _try(  # noqa: PLR0913, PLR0917
+    game: Game, candidates: Sequence[Candidate], tiers: Sequence[str], origin: str, batch: int = 0,
+    until: float = math.inf,
+) -> list[Tried]:  # fmt: skip
+    """Try in batches, as far as time goes."""
     found: list[Tried] = []
-    batch = budget.batch if budget else max(1, len(candidates))
+    batch = batch or max(1, len(candidates))
     for start in range(0, len(candidates), batch):
-        if budget and budget.over:
+        if time.monotonic() >= until:
             break
         tried = game.trial(candidates[start : start + batch], tiers, game.seed)
         found += [replace(one, origin=origin) for one in tried]
@@ -238,18 +241,20 @@ def _best_pairs(archive: Sequence[Tried], tier: str, allowed: set[tuple[str, str
     return best
 
 
-def _climb(game: Game, start: Tried, tier: str, candidates: int, budget: Budget, seed: int) -> list[Tried]:  # noqa: PLR0913, PLR0917
+def _climb(
+    game: Game, start: Tried, tier: str, limits: tuple[int, int, float], seed: int
+) -> list[Tried]:  # fmt: skip
     """Follow CMA-ES from a candidate; it only ever sees the gain in one tier."""
-    of = game.settings[start.candidate.strategy]
+    of, (candidates, batch, until) = game.settings[start.candidate.strategy], limits
     idle = [0.5] * (len(of) == 1)  # CMA-ES needs two dimensions: with one setting the second means nothing
     mean = np.append(_point(of, start.candidate.changes), idle)
-    members = max(LEAST_MEMBERS, budget.batch)
+    members = max(LEAST_MEMBERS, batch)
     walk = CMA(mean=mean, sigma=0.2, bounds=np.tile((0.0, 1.0), (len(mean), 1)), seed=seed, population_size=members)
     found: list[Tried] = []
     for _ in range(candidates // members):
         points = [walk.ask() for _ in range(members)]
         changed = [Candidate(*start.candidate.pair, _changes(of, point[: len(of)])) for point in points]
-        tried = _try(game, changed, (tier,), "cma-es", budget)
+        tried = _try(game, changed, (tier,), "cma-es", members, until)
         found += tried
         if len(tried) < members or walk.should_stop():
             break

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, final
 
 import typer
+from pydantic import ValidationError
 
 from hashwarden.cli.extras import needs_extra
 from hashwarden.errors import ModelError, UsageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from hashwarden.training.job.proof import Panel
     from hashwarden.training.job.redteam import Attack
 
 __all__ = ["OnnxModel", "redteam_command"]
@@ -107,11 +109,13 @@ def redteam_command(  # noqa: PLR0913, PLR0917
         from hashwarden.training.job.redteam_play import Place
         from hashwarden.training.job.redteam_search import Budget
 
+        panel = _panel(model, alpha, _chosen("tier", tier, tuple(TIERS)))
         attack = Attack(
-            OnnxModel(model), _panel(model, alpha, _chosen("tier", tier, tuple(TIERS))),
+            OnnxModel(model), panel,
             Place(gpu, period, hours * 3600, screen_minutes * 60), Budget(budget, minutes * 60, batch=8), seeds,
             honest_runs, honest_hours, families=_chosen("family", family, MINING_FAMILIES),
             strategies=_chosen("strategy", strategy, STRATEGIES), jobs=jobs, seed=seed, model=_name(model),
+            note=_note(panel),
         )  # fmt: skip
         if replay is not None:
             _again(attack, replay, trace)
@@ -126,15 +130,29 @@ def _chosen(what: str, given: list[str] | None, known: tuple[str, ...]) -> tuple
     return tuple(one for one in known if not given or one in given)
 
 
-def _panel(model: Path | None, alpha: float, tiers: tuple[str, ...]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _panel(model: Path | None, alpha: float, tiers: tuple[str, ...]) -> Panel:
     """Read the evidence that was calibrated with the model."""
     from hashwarden.training.job.proof import Panel
 
-    record = JobScorer(model).metadata.evidence
-    if not record:
-        raise ModelError("a model without calibrated evidence", "one that was calibrated", "Train it again.")
-    calibration = EvidenceCalibration.model_validate(record)
+    try:
+        calibration = EvidenceCalibration.model_validate(JobScorer(model).metadata.evidence)
+    except ValidationError as error:
+        got = "a model without calibrated evidence"
+        raise ModelError(got, "one that was calibrated", "Train it again: hashwarden train job") from error
     return Panel(calibration, alpha, tuple(tier for tier in tiers if tier in calibration.tiers))
+
+
+def _note(panel: Panel) -> str:
+    """Say what the calibration answers for."""
+    tiers = {name: panel.calibration.tiers[name] for name in panel.tiers}
+    short = [name for name, tier in tiers.items() if tier.attainable_alpha > panel.alpha * (1 + 1e-9)]
+    said = (
+        f"As calibrated, {panel.alpha:g} of honest jobs may ever be confirmed: one in 1,000 GPU-days if a job is a day"
+    )
+    said = said if panel.alpha == 1e-3 else f"As calibrated, {panel.alpha:g} of honest jobs may ever be confirmed"
+    if short:
+        said += f". Too few runs calibrate {', '.join(short)} for that: nothing is ever confirmed there"
+    return f"{said}."
 
 
 def _name(model: Path | None) -> str:
