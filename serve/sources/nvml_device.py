@@ -72,7 +72,8 @@ class NvmlDevice:
         self._own_pids, self._host_pids = own_pids, host_pids
         self._gpm, self._energy = Gpm(nvml, device, whole), Energy()
         self._limits: dict[str, float] = {}
-        self._limits_s = self._slow_s = float("-inf")
+        self._limits_s = float("-inf")
+        self._slow_s: float | None = None
         self._seen_us = 0
 
     def values(self, now_s: float) -> dict[str, float]:
@@ -88,10 +89,17 @@ class NvmlDevice:
         counted = self._gpm.values(now_s)  # first: its window ends where the reading begins
         found = dict(self._utilisation()) | dict(self._power(now_s)) | dict(self._clocks())
         found |= dict(self._memory()) | dict(self._processes())
-        if not self._gpm.works and now_s - self._slow_s >= SLOW_S:
+        if not self._gpm.works and self._is_time(now_s):
             found |= dict(self._pcie())
-            self._slow_s = now_s
         return found | counted
+
+    def _is_time(self, now_s: float) -> bool:
+        """Whether slow calls may be made again; GPUs take turns, so that they do not all hold up the same tick."""
+        if self._slow_s is None:
+            self._slow_s = now_s - SLOW_S + SLOW_S * (self.device.index % 8) / 8
+        due = now_s - self._slow_s >= SLOW_S
+        self._slow_s = now_s if due else self._slow_s
+        return due
 
     def close(self) -> None:
         """Free what the driver holds for it."""

@@ -27,18 +27,30 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Control:
-    """What the stand-in does; a new file each time, so that a reader never sees half of one."""
+    """What the stand-in does; a new file each time, so that a reader never sees half of one.
+
+    Called, it is a clock that stands still until `tick`; the stand-in then goes by the same one.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lines: list[str] = []
+        self.path, self.now, self.stands_still = path, 1000.0, False
+        self.lines: tuple[str, ...] = ()
         self.write()
 
+    def __call__(self) -> float:
+        return self.now
+
     def write(self, *lines: str) -> None:
-        self.lines = list(lines)
+        self.lines = lines
         fresh = self.path.with_suffix(".new")
-        fresh.write_text("".join(f"{line}\n" for line in ["gpm 1", *lines]))
+        clock = [f"value now {self.now:.6f}"] if self.stands_still else []
+        fresh.write_text("".join(f"{line}\n" for line in ["gpm 1", *lines, *clock]))
         fresh.rename(self.path)
+
+    def tick(self, seconds: float) -> None:
+        self.stands_still = True
+        self.now += seconds
+        self.write(*self.lines)
 
 
 @pytest.fixture

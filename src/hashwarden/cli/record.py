@@ -1,72 +1,37 @@
-"""``hashwarden record``: its flags."""
+"""``hashwarden record``: its parameters, handed on as they are."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from hashwarden.cli.quantities import duration
+from hashwarden.cli import record_flags as flags
 from hashwarden.cli.run_record import Request, run_record
 
 __all__ = ["record_command"]
 
-LIVE, WORK, PLAN = "Of a job that runs", "Of a workload that is started", "Of all workloads"
-
 
 def record_command(  # noqa: PLR0913, PLR0917
-    output: Annotated[
-        Path, typer.Option(help="The trace, or with --all the folder. Example: --output t.parquet", metavar="PATH")
-    ],
-    gpu: Annotated[
-        list[str] | None, typer.Option(help="Number or UUID, MIG too; all if none. Example: --gpu 0")
-    ] = None,
-    seconds: Annotated[float, typer.Option(help="How long; 0 until Ctrl-C. Example: --seconds 600", min=0)] = 60.0,
-    period: Annotated[float, typer.Option(help="Seconds between samples, 0.1 to 60. Example: --period 1")] = 0.1,
-    source: Annotated[
-        list[str] | None, typer.Option(help="nvml, pm, replay; nvml if none. Example: --source pm")
-    ] = None,
-    replay: Annotated[
-        Path | None, typer.Option(help="The trace of the source replay. Example: --replay r.parquet")
-    ] = None,
-    recover: Annotated[
-        bool, typer.Option("--recover", help="Make a trace of what a killed recorder left, and end.")
-    ] = False,
-    label: Annotated[str, typer.Option(help="What the job does. Example: --label training", rich_help_panel=LIVE)] = "",
-    family: Annotated[str, typer.Option(help="Of that. Example: --family llm", rich_help_panel=LIVE)] = "",
-    strategy: Annotated[
-        str, typer.Option(help="How it hides. Example: --strategy pad", rich_help_panel=LIVE)
-    ] = "plain",
-    labelled_by: Annotated[
-        str, typer.Option(help="Who knows. Example: --labelled-by operator:jane", rich_help_panel=LIVE)
-    ] = "",
-    workload: Annotated[str, typer.Option(help="Its name. Example: --workload ethash", rich_help_panel=WORK)] = "",
-    size: Annotated[str, typer.Option(help="small, trace, gpu. Example: --size gpu", rich_help_panel=WORK)] = "gpu",
-    engine: Annotated[
-        str, typer.Option(help="auto, numba, cupy, torch, cpu. Example: --engine cupy", rich_help_panel=WORK)
-    ] = "auto",
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a parameter. Example: --set m=64", rich_help_panel=WORK)
-    ] = None,
-    evasion: Annotated[str, typer.Option(help="Hide it so. Example: --evasion pad", rich_help_panel=WORK)] = "",
-    evasion_change: Annotated[
-        list[str] | None, typer.Option("--evasion-set", help="Example: --evasion-set share=40", rich_help_panel=WORK)
-    ] = None,
-    company: Annotated[
-        list[str] | None, typer.Option("--with", help="Beside it. Example: --with mlp-training", rich_help_panel=WORK)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random. Example: --seed 7", min=0, rich_help_panel=WORK)] = 0,
-    cut: Annotated[float, typer.Option(help="Seconds cut off at the start.", min=0, rich_help_panel=WORK)] = 2.0,
-    start_limit: Annotated[
-        float, typer.Option(help="Give a workload up that has not begun by then.", min=1, rich_help_panel=WORK)
-    ] = 300.0,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Workloads and evasions, a file each, as many as fit.", rich_help_panel=PLAN)
-    ] = False,
-    within: Annotated[
-        float, typer.Option(parser=duration, help="Time for all. Example: --within 20min", rich_help_panel=PLAN)
-    ] = "1h",  # type: ignore[assignment]  # its parser reads it
+    output: flags.Output,
+    gpu: flags.Gpu = None,
+    seconds: flags.Seconds = 60.0,
+    period: flags.Period = 0.1,
+    source: flags.Source = None,
+    replay: flags.Replay = None,
+    recover: flags.Recover = False,
+    label: flags.Label = "",
+    family: flags.Family = "",
+    strategy: flags.Strategy = "plain",
+    labelled_by: flags.LabelledBy = "",
+    workload: flags.Workload = "",
+    size: flags.Size = "gpu",
+    engine: flags.Engine = "auto",
+    change: flags.Change = None,
+    evasion: flags.Evasion = "",
+    evasion_change: flags.EvasionChange = None,
+    company: flags.Company = None,
+    seed: flags.Seed = 0,
+    cut: flags.Cut = 2.0,
+    start_limit: flags.StartLimit = 300.0,
+    everything: flags.Everything = False,
+    within: flags.Within = "1h",  # type: ignore[assignment]  # its parser reads it
 ) -> None:
     """Record counters of a GPU to a trace: of a job that runs, or of labelled workloads that this starts.
 

@@ -28,22 +28,18 @@ static struct { char word[24], name[64]; double number; } lines[LINES];
 int started_count;
 static int many;
 static struct timespec stamp;
+static ino_t node;
 static Device devices[16][PARTS + 1];
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec * 1e-9;
-}
 
 static void look(void) {
     const char *path = getenv("HASHWARDEN_STAND_IN");
     struct stat info;
     if (!path || stat(path, &info)) return;
-    if (info.st_mtim.tv_sec == stamp.tv_sec && info.st_mtim.tv_nsec == stamp.tv_nsec) return;
+    if (info.st_mtim.tv_sec == stamp.tv_sec && info.st_mtim.tv_nsec == stamp.tv_nsec && info.st_ino == node) return;
     FILE *file = fopen(path, "r");
     if (!file) return;
     stamp = info.st_mtim;
+    node = info.st_ino;
     char text[160];
     for (many = 0; many < LINES && fgets(text, sizeof text, file);) {
         lines[many].number = 0;
@@ -68,6 +64,13 @@ static double number(const char *name, double otherwise) {
     double n = otherwise;
     find("value", name, &n);
     return n;
+}
+
+/* Seconds: the machine's, unless the test lets time pass itself. */
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return number("now", t.tv_sec + t.tv_nsec * 1e-9);
 }
 
 static double plain(const char *word, double otherwise) {
@@ -253,7 +256,7 @@ int nvmlGpmMigSampleGet(Device *d, unsigned instance, Sample *sample) {
 int nvmlGpmMetricsGet(Get *get) {
     BEGIN(NULL);
     if (get->version != 1) return VERSION;
-    if (get->second->taken - get->first->taken < 0.0995) return BAD_ARGUMENT;
+    if (get->second->taken - get->first->taken < 0.0999) return BAD_ARGUMENT;
     double unknown = plain("unknown", 1e9), n;
     for (unsigned i = 0; i < get->count; i++)
         if (get->metrics[i].id >= unknown) return BAD_ARGUMENT;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 
 import pytest
 
@@ -21,25 +20,41 @@ FIRST = "GPU-00000000-stand-in"
 SENTINEL = 9223372036854775794.0
 
 
-def opened(**options):
-    source = NvmlSource(Options(**options), backoff=Backoff(0.0, 0.0))
-    source.open()
-    return source
+@pytest.fixture
+def opened(nvml):
+    """Opens the source, on a clock that stands still."""
+    nvml.tick(0)
+
+    def make(**options):
+        source = NvmlSource(Options(**options), nvml, backoff=Backoff(0.0, 0.0))
+        source.open()
+        return source
+
+    return make
 
 
-def twice(source):
-    """Two readings, far enough apart for GPM; the second one."""
-    source.read()
-    time.sleep(LEAST_S + 0.005)
-    return source.read()
+@pytest.fixture
+def twice(nvml):
+    """Two readings, just far enough apart for GPM; the second one."""
+
+    def read(source):
+        source.read()
+        nvml.tick(LEAST_S + 0.001)
+        return source.read()
+
+    return read
 
 
-def values(source):
-    (reading,) = twice(source)
-    return reading.values
+@pytest.fixture
+def values(twice):
+    def read(source):
+        (reading,) = twice(source)
+        return reading.values
+
+    return read
 
 
-def test_every_channel_of_nvml_and_gpm_is_read_in_its_unit(nvml):
+def test_every_channel_of_nvml_and_gpm_is_read_in_its_unit(nvml, opened, values):
     nvml.write("pid 41", "pid 42", "value process_sm 88", "metric 164 60", "metric 165 20", "metric 172 3")
     source = opened(own_pids=lambda: frozenset({42}))
     found = values(source)
@@ -54,9 +69,9 @@ def test_every_channel_of_nvml_and_gpm_is_read_in_its_unit(nvml):
         "dram_active_ratio": 0.10, "dram_cache_miss_ratio": 0.25,
     }  # fmt: skip
     assert {name: pytest.approx(value) for name, value in expected.items()} == {n: found[n] for n in expected}
-    assert found["energy_power_ratio"] == pytest.approx(0.5, rel=0.02)
+    assert found["energy_power_ratio"] == pytest.approx(0.5, rel=1e-4)
     requests = 3 + sum(number % 100 for number in range(177, 208, 5))
-    assert requests / 0.15 < found["context_switches_per_s"] <= requests / LEAST_S
+    assert found["context_switches_per_s"] == pytest.approx(requests / (LEAST_S + 0.001))
     assert set(found) == {channel.name for channel in CHANNELS if channel.group in {"nvml", "gpm"}}
     source.close()
 
@@ -67,7 +82,7 @@ def test_a_device_is_described(nvml):
     assert (device.driver, device.cuda, device.mig) == ("570.00.stand-in", "12.8", None)
 
 
-def test_what_is_not_supported_is_missing_and_not_asked_for_again(nvml, monkeypatch):
+def test_what_is_not_supported_is_missing_and_not_asked_for_again(nvml, monkeypatch, opened, values):
     nvml.write("fail nvmlDeviceGetPowerUsage 3", "fail nvmlDeviceGetMemoryInfo 3", "value field_result 3", "gpm 0")
     source = opened()
     assert "nvmlDeviceGetCurrentClocksEventReasons" in dir(source._nvml.library)
@@ -86,7 +101,7 @@ def test_what_is_not_supported_is_missing_and_not_asked_for_again(nvml, monkeypa
     assert len(asked) == 1, "a source that is opened anew asks once more"
 
 
-def test_a_call_that_fails_for_now_is_asked_again_and_counted(nvml):
+def test_a_call_that_fails_for_now_is_asked_again_and_counted(nvml, opened, values):
     nvml.write("fail nvmlDeviceGetPowerUsage 999")
     source = opened()
     assert "power_watts" not in values(source)
@@ -95,7 +110,7 @@ def test_a_call_that_fails_for_now_is_asked_again_and_counted(nvml):
     assert values(source)["power_watts"] == 350
 
 
-def test_faults_of_counters_are_given_on_as_they_are(nvml):
+def test_faults_of_counters_are_given_on_as_they_are(nvml, opened, values):
     nvml.write("value gpu 4711", f"metric 4 {SENTINEL:.0f}", f"metric 20 {SENTINEL:.0f}", "metric 2 131")
     found = values(opened())
     assert found["gpu_util_ratio"] == 47.11
@@ -104,35 +119,38 @@ def test_faults_of_counters_are_given_on_as_they_are(nvml):
     assert found["sm_active_ratio"] == 1.31
 
 
-def test_without_gpm_pcie_comes_from_nvml_once_a_second(nvml):
-    nvml.write("gpm 0")
-    source = opened()
-    first, second = source.read()[0].values, source.read()[0].values
-    assert (first["pcie_tx_mib_per_s"], first["pcie_rx_mib_per_s"]) == (2.0, 4.0)
-    assert "pcie_tx_mib_per_s" not in second
+def test_without_gpm_pcie_comes_from_nvml_once_a_second_in_turns(nvml, opened):
+    nvml.write("gpm 0", "gpus 2")
+    source, seen = opened(), []
+    for tick in range(20):
+        first, second = (reading.values for reading in source.read())
+        seen += [(tick, gpu) for gpu, found in ((0, first), (1, second)) if "pcie_tx_mib_per_s" in found]
+        if tick == 0:
+            assert (first["pcie_tx_mib_per_s"], first["pcie_rx_mib_per_s"]) == (2.0, 4.0)
+        nvml.tick(0.1)
+    assert [tick for tick, gpu in seen if gpu == 0] == [0, 10]
+    assert [tick for tick, gpu in seen if gpu == 1] == [2, 12], "not in the tick of the other"
 
 
-def test_gpm_needs_time_between_two_samples(nvml):
+def test_gpm_needs_time_between_two_samples(nvml, opened):
     source = opened()
     gpm = {channel.name for channel in CHANNELS if channel.group == "gpm"}
     assert gpm.isdisjoint(source.read()[0].values)
-    assert gpm.isdisjoint(source.read()[0].values), "two readings at once have no window"
-    time.sleep(LEAST_S)
-    assert gpm <= set(source.read()[0].values)
-    for _ in range(4):  # a tick that comes early looks back over two
-        time.sleep(LEAST_S - 0.03)
-        found = source.read()[0].values
-    assert gpm <= set(found)
+    nvml.tick(LEAST_S - 0.03)
+    assert gpm.isdisjoint(source.read()[0].values), "too soon"
+    for _ in range(9):  # ticks that come early look back over two
+        nvml.tick(LEAST_S - 0.03)
+        assert gpm <= set(source.read()[0].values)
 
 
-def test_a_metric_that_the_gpu_refuses_is_missing(nvml):
+def test_a_metric_that_the_gpu_refuses_is_missing(nvml, opened, values):
     nvml.write("refuse 9 3", "refuse 165 3", *(f"refuse {n} 3" for n in range(172, 208, 5)))
     found = values(opened())
     assert {"tensor_imma_active_ratio", "dram_cache_miss_ratio", "context_switches_per_s"}.isdisjoint(found)
     assert "integer_active_ratio" in found
 
 
-def test_an_older_driver_is_asked_for_what_it_knows(nvml):
+def test_an_older_driver_is_asked_for_what_it_knows(nvml, opened, values):
     nvml.write("unknown 98")
     source = opened()
     assert "integer_active_ratio" not in values(source)
@@ -141,7 +159,7 @@ def test_an_older_driver_is_asked_for_what_it_knows(nvml):
     assert "dram_cache_miss_ratio" not in found
 
 
-def test_a_struct_of_another_version_gives_nothing_rather_than_garbage(nvml):
+def test_a_struct_of_another_version_gives_nothing_rather_than_garbage(nvml, opened, values):
     nvml.write("shift 40")
     source = opened()
     for _ in range(4):
@@ -161,7 +179,7 @@ def test_our_struct_has_nvidias_layout():
         assert getattr(gpm_module._Metric, mine).offset == getattr(pynvml.c_nvmlGpmMetric_t, name).offset
 
 
-def test_a_lost_gpu_costs_only_itself_and_comes_back(nvml):
+def test_a_lost_gpu_costs_only_itself_and_comes_back(nvml, opened):
     nvml.write("gpus 2")
     source = opened()
     assert len(source.read()) == 2
@@ -175,7 +193,7 @@ def test_a_lost_gpu_costs_only_itself_and_comes_back(nvml):
     assert source.lost == ()
 
 
-def test_when_all_is_lost_or_the_driver_goes_the_source_says_so(nvml):
+def test_when_all_is_lost_or_the_driver_goes_the_source_says_so(nvml, opened):
     source = opened()
     nvml.write("lost 0")
     with pytest.raises(SourceLost, match="GPU 0"):
@@ -189,7 +207,7 @@ def test_when_all_is_lost_or_the_driver_goes_the_source_says_so(nvml):
     source.close()
 
 
-def test_a_handle_that_went_stale_counts_as_lost(nvml):
+def test_a_handle_that_went_stale_counts_as_lost(nvml, opened):
     source = opened()
     source.read()
     nvml.write(*(f"fail {name} 2" for name in READ))
@@ -208,7 +226,7 @@ READ = [
 ]  # fmt: skip
 
 
-def test_mig_instances_are_devices_with_gpm_and_memory_of_their_own(nvml):
+def test_mig_instances_are_devices_with_gpm_and_memory_of_their_own(nvml, opened, twice):
     nvml.write("gpus 2", "mig 0 2", "pid 41")
     source = opened()
     readings = twice(source)
@@ -223,7 +241,7 @@ def test_mig_instances_are_devices_with_gpm_and_memory_of_their_own(nvml):
 
 
 @pytest.mark.parametrize(("wanted", "indices"), [(("1",), [1]), (("GPU-00000001-stand-in",), [1]), ((), [0, 1])])
-def test_gpus_are_chosen_by_number_or_uuid(nvml, wanted, indices):
+def test_gpus_are_chosen_by_number_or_uuid(nvml, wanted, indices, opened):
     nvml.write("gpus 2")
     source = opened(gpus=wanted)
     assert [reading.index for reading in source.read()] == indices
@@ -234,7 +252,7 @@ def test_a_gpu_that_is_not_there_is_an_error(nvml):
         NvmlSource(Options(gpus=("7",))).open()
 
 
-def test_foreign_processes_are_not_counted_where_pids_mean_nothing(nvml, monkeypatch):
+def test_foreign_processes_are_not_counted_where_pids_mean_nothing(nvml, monkeypatch, opened, values):
     monkeypatch.setattr("hashwarden.serve.sources.nvml.sees_host_pids", lambda: False)
     nvml.write("pid 41", "pid 42")
     assert "foreign_process_count" not in values(opened(own_pids=lambda: frozenset({os.getpid()})))
@@ -257,7 +275,7 @@ def test_the_namespace_of_pids_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("bits", "power", "thermal"), [(0x4, 1, 0), (0x80, 1, 0), (0x20, 0, 1), (0x40, 0, 1), (0xB, 0, 0)]
 )
-def test_reasons_for_low_clocks(nvml, bits, power, thermal):
+def test_reasons_for_low_clocks(nvml, bits, power, thermal, opened, values):
     nvml.write(f"value reasons {bits}")
     found = values(opened())
     assert (found["power_capped_ratio"], found["thermal_capped_ratio"]) == (power, thermal)
@@ -278,7 +296,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
         NvmlSource(Options()).open()
 
 
-def test_an_older_package_without_a_function_is_no_error(nvml, monkeypatch):
+def test_an_older_package_without_a_function_is_no_error(nvml, monkeypatch, opened, values):
     import pynvml
 
     monkeypatch.delattr(pynvml, "nvmlDeviceGetFieldValues")
@@ -288,7 +306,7 @@ def test_an_older_package_without_a_function_is_no_error(nvml, monkeypatch):
     assert found["power_watts"] == 350
 
 
-def test_closing_a_source_leaves_nothing_open(nvml):
+def test_closing_a_source_leaves_nothing_open(nvml, opened, twice):
     source = opened()
     twice(source)
     source.close()
@@ -297,7 +315,7 @@ def test_closing_a_source_leaves_nothing_open(nvml):
         nvml_calls._load().nvmlDeviceGetCount()
 
 
-def test_names_of_channels_are_the_tables(nvml):
+def test_names_of_channels_are_the_tables(nvml, opened, twice, values):
     (reading,) = twice(opened())
     assert set(reading.values) <= set(INDEX)
     assert not any(math.isnan(value) for value in reading.values.values())
