@@ -124,9 +124,10 @@ class Evidence:
         self._notice(rows, dt, blind, unlike)
         return self._state(rows, closed)
 
-    def state(self) -> EvidenceState:
-        """All jobs as they are now."""
-        return self._state(np.arange(len(self)), np.zeros(len(self), np.bool_))
+    def state(self, rows: I64 | None = None) -> EvidenceState:
+        """These jobs as they are now; all if None."""
+        rows = np.arange(len(self)) if rows is None else rows
+        return self._state(rows, np.zeros(len(rows), np.bool_))
 
     def saved(self, row: int) -> dict[str, Any]:
         """One job as JSON, so that a restart of the agent loses nothing."""

@@ -41,7 +41,7 @@ class Books:
     score_sum, samples, null_sum : arrays, shapes (N,), (N,), (N, STEPS)
         Of the block that is not full.
     blind, blind_s, unknown, tier, confirmed_s : arrays, shape (N,)
-        Reason and length of blindness, share of unknown work, tier last seen, when it was confirmed (NaN: never).
+        Reason and length of blindness, share of unknown work (half until anything is seen), tier last seen, when it was confirmed (NaN: never).
     """
 
     wealth: F64
@@ -66,7 +66,7 @@ class Books:
         return cls(
             np.zeros((jobs, STEPS, fractions)), np.ones((jobs, STEPS)), np.zeros((jobs, STEPS), np.bool_), none,
             zero.copy(), zero.copy(), zero.copy(), none.copy(), np.zeros((jobs, STEPS)), np.zeros(jobs, np.int8),
-            zero.copy(), zero.copy(), none - 1, zero + np.nan,
+            zero.copy(), zero + 0.5, none - 1, zero + np.nan,
         )  # fmt: skip
 
     def joined(self, others: Books) -> Books:

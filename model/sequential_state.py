@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,12 @@ class State(IntEnum):
     CONFIRMED = 4
 
     @property
-    def word(self) -> str:
+    def word(self) -> Literal["abstain", "clear", "watching", "suspect", "confirmed"]:
         """As it stands in reports."""
-        return self.name.lower()
+        return _WORDS[self]
+
+
+_WORDS: Final = ("abstain", "clear", "watching", "suspect", "confirmed")
 
 
 class Blind(IntEnum):

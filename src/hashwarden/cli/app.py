@@ -13,6 +13,7 @@ from hashwarden.cli.evaluate import evaluate_app
 from hashwarden.cli.model import model_app
 from hashwarden.cli.record import record_command
 from hashwarden.cli.redteam import redteam_command
+from hashwarden.cli.replay import replay_command
 from hashwarden.cli.scan import scan_command
 from hashwarden.cli.score import score_command
 from hashwarden.cli.synthesise import synthesise_command
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command("scan", epilog=EXIT_CODES)(scan_command)
 app.command("record", epilog=EXIT_CODES)(record_command)
 app.command("synthesise")(synthesise_command)
+app.command("replay", epilog=EXIT_CODES)(replay_command)
 app.command("redteam", epilog=EXIT_CODES)(redteam_command)
 app.command("score", epilog=EXIT_CODES)(score_command)
 app.add_typer(train_app, name="train")
