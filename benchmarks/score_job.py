@@ -216,9 +216,10 @@ def markdown(result: dict[str, Any]) -> str:
         + ", ".join(f"{name} {version}" for name, version in at["versions"].items())
         + f". Model: {result['model']}; {result['nodes']} nodes after onnxruntime's own optimisation.",
         "",
-        "Medians of rounds in which all take turns. The floor is an ONNX graph with the inputs and outputs of a step "
-        "that only cuts pieces out of them: what a call costs in any case. Times are processor time, of one thread each. "
-        "The trees are of the baselines' size, fitted to made-up features; the rolling statistics that they need are not in their times.",
+        "Medians of rounds in which all take turns. Times are processor time, of one thread each. The floor is an ONNX "
+        "graph with the inputs and outputs of a step that only cuts pieces out of them: what a call costs in any case. "
+        "The trees are of the baselines' size, fitted to made-up features; the rolling statistics that they need are "
+        "not in their times.",
         "",
         *(f"- {goal}" for goal in result["goals"]),
         "",
