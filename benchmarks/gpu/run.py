@@ -90,7 +90,8 @@ def legs(out: Path) -> list[Leg]:
     ]
     for name in ("recorder", "patterns", "streams"):
         found.append(Leg(name, [python, f"{bench}/{name}.py", "--out", str(out)], 40))
-    found.append(Leg("mix", [python, f"{bench}/gpu/mix.py", "--out", str(out)], 40))
+    for name in ("mix", "job"):
+        found.append(Leg(name, [python, f"{bench}/gpu/{name}.py", "--out", str(out)], 40))
     found.append(Leg("probes", [python, f"{bench}/probes.py", "--out", str(out), "--seconds", "90"], 100))
     found.append(Leg("recordings", [python, f"{bench}/gpu/recordings.py", "--out", str(out), "--limit", "100"], 130))
     cost = [python, f"{bench}/telemetry.py", "--real", "--out", str(out), "--seconds", "1"]
