@@ -292,7 +292,7 @@ def small(tmp_path_factory):
     return path, path.read_bytes()
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_mutated_bytes_give_an_error_or_a_valid_read_and_never_eat_memory(small, data):
     path, whole = small
