@@ -32,6 +32,13 @@ _SAMPLE: Final = struct.Struct("<Idd")
 _MAGIC: Final = b"hw"
 _FILE, _RUN, _VALUES = 0, 1, 2
 _SYNC_S: Final = 5.0
+_ROW: Final = np.dtype(
+    [
+        ("magic", "S2"), ("kind", "u1"), ("pad", "u1"), ("length", "<u4"), ("checksum", "<u4"), ("run", "<u4"),
+        ("time_s", "<f8"), ("unix_s", "<f8"), ("values", "<f4", (len(CHANNELS),)),
+    ]
+)  # fmt: skip
+"""A record with a sample: `_HEAD`, `_SAMPLE`, the values. All samples come after all runs."""
 
 
 class StorageError(DataError):
@@ -132,39 +139,46 @@ def recover(path: Path) -> Iterator[Run]:
         If there is no journal, or it is of another version.
     """
     journal = journal_of(path)
-    runs = _heads(journal)
-    for number, run in enumerate(runs):
-        times, start_unix_s, values = _samples(journal, number)
-        if len(times):
-            info = run.info.model_copy(update={"start_unix_s": start_unix_s})
-            yield replace(run, times=times, values=values, info=info)
-
-
-def _heads(journal: Path) -> list[Run]:
     with _opened(journal) as file:
-        records = _records(file)
-        kind, payload = next(records, (-1, b""))
-        head = json.loads(payload) if kind == _FILE else {}
-        if head.get("channels") != schema_hash():
-            expected = "a journal with this version's channels"
-            raise DataError(
-                "a journal of another version", expected, "Use that version of hashwarden.", where=str(journal)
-            )
-        return [_run(json.loads(payload)) for kind, payload in records if kind == _RUN]
+        runs, offset = _heads(file, journal)
+        size = os.fstat(file.fileno()).st_size
+        count = max(0, size - offset) // _ROW.itemsize
+        rows = np.memmap(file, _ROW, "r", offset, (count,)) if count else np.empty(0, _ROW)
+        rows = rows[: _whole(rows)]
+        for number, run in enumerate(runs):
+            mine = np.flatnonzero(rows["run"] == number)
+            if len(mine):
+                info = run.info.model_copy(update={"start_unix_s": float(rows["unix_s"][mine[0]])})
+                times, values = rows["time_s"][mine].astype(np.float64), rows["values"][mine].astype(np.float32)
+                yield replace(run, times=times, values=values, info=info)
 
 
-def _samples(journal: Path, number: int) -> tuple[npt.NDArray[np.float64], float, F32]:
-    """Times, when the first was taken, and values of one run."""
-    times, rows, start, size = [], [], 0.0, _SAMPLE.size
-    with _opened(journal) as file:
-        for kind, payload in _records(file):
-            run, time_s, unix_s = _SAMPLE.unpack_from(payload) if kind == _VALUES else (-1, 0.0, 0.0)
-            if run == number:
-                start = start or unix_s
-                times.append(time_s)
-                rows.append(payload[size:])
-    values = np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), len(CHANNELS)).astype(np.float32)
-    return np.array(times, np.float64), start, values
+def _heads(file: BinaryIO, journal: Path) -> tuple[list[Run], int]:
+    """The runs without their samples, and where the samples begin."""
+    records = _records(file)
+    kind, payload = next(records, (-1, b""))
+    head = json.loads(payload) if kind == _FILE else {}
+    if head.get("channels") != schema_hash():
+        expected, remedy = "a journal with this version's channels", "Use that version of hashwarden."
+        raise DataError("a journal of another version", expected, remedy, where=str(journal))
+    runs, offset = [], file.tell()
+    for kind, payload in records:
+        if kind != _RUN:
+            break
+        runs.append(_run(json.loads(payload)))
+        offset = file.tell()
+    return runs, offset
+
+
+def _whole(rows: npt.NDArray[np.void]) -> int:
+    """Samples up to the first that is damaged."""
+    data = rows.view(np.uint8).data if len(rows) else memoryview(b"")
+    fits = (rows["magic"] == _MAGIC) & (rows["kind"] == _VALUES) & (rows["length"] == _ROW.itemsize - _HEAD.size)
+    for number, (good, checksum) in enumerate(zip(fits.tolist(), rows["checksum"].tolist(), strict=True)):
+        start = number * _ROW.itemsize
+        if not good or zlib.crc32(data[start + _HEAD.size : start + _ROW.itemsize]) != checksum:
+            return number
+    return len(rows)
 
 
 def _opened(journal: Path) -> BinaryIO:

@@ -130,3 +130,16 @@ def test_a_full_disk_is_one_error_and_what_was_written_stays(path, monkeypatch):
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(StorageError, match="No such file or directory"):
         Journal(tmp_path / "no" / "t.parquet", runs("a"))
+
+
+def test_a_long_journal_is_read_in_order_whatever_runs_are_mixed(path):
+    journal = Journal(path, runs("a", "b", "c"))
+    for i in range(6000):
+        journal.append((0, 1, 1)[i % 3], 0.1 * i, 1e9 + i, row(i))
+    journal.close()
+    first, second = recover(path)
+    np.testing.assert_array_equal(first.values[:, 7], np.arange(0, 6000, 3))
+    np.testing.assert_allclose(second.times, [0.1 * i for i in range(6000) if i % 3])
+    assert second.info.start_unix_s == 1e9 + 1
+    assert first.values.flags.writeable
+    assert first.values.flags.c_contiguous
