@@ -83,7 +83,7 @@ MAKERS: Final[dict[str, tuple[Callable[[int], Any], bool]]] = {
 BASELINES: Final = tuple(MAKERS)
 """Names, as they stand in tables. The first two read NVML only and are the same in every tier."""
 
-MOST_ROWS: Final = 60_000
+MOST_ROWS: Final = 30_000
 """Rows that a fit takes; more are thinned evenly within each run."""
 
 

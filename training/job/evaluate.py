@@ -22,6 +22,7 @@ from typing import Any, Final, final
 import torch
 
 from hashwarden.errors import UsageError
+from hashwarden.model.sequential_calibration import WITHIN
 from hashwarden.model.trace import Run
 from hashwarden.training.job.detectors import DETECTORS
 from hashwarden.training.job.evaluation_plan import evaluation_key, evaluation_plan, evaluation_runs
@@ -115,7 +116,7 @@ def evaluate(runs: Iterable[Run], key: str, how: Evaluation, output: Path, told:
 
 
 def run_evaluation(  # noqa: PLR0913  what the command line asks for
-    output: Path, work: Path, traces: Sequence[Path] = (), axes: Sequence[str] = (), *, runs: int = 1400,
+    output: Path, work: Path, traces: Sequence[Path] = (), axes: Sequence[str] = (), *, runs: int = 1200,
     seconds: float = 1800.0, alpha: float = 0.01, jobs: int = 2, seed: int = 0, quick: bool = False,
     told: Told | None = None,
 ) -> Path:  # fmt: skip
@@ -212,6 +213,7 @@ def _about(corpus: Prepared, how: Evaluation, start: float) -> dict[str, Any]:
         "recipe_record": asdict(how.recipe),
         "alpha": how.alpha,
         "evidence_note": how.note,
+        "alpha_most": max(how.alpha, 1 / (WITHIN * (min(calibrate) + 1))),
         "calibrate_least": min(calibrate),
         "calibrate_most": max(calibrate),
         "corpus": {

@@ -105,9 +105,7 @@ def _alarms(result: Result) -> Figure:
                 points = np.array(curve["against_alarms"], np.float64).reshape(-1, 2)
                 panel.step(points[:, 0] + 1, points[:, 1], where="post", color=COLOURS[tier], linewidth=1.4,
                            linestyle=DASHES[place % 4], label=f"{model}, {TIER_NAMES[tier]}")  # fmt: skip
-        panel.set(
-            xscale="log", xlabel="false alarms per 1,000 GPU-days, plus 1", title=f"unseen {axis}", ylim=(0, 1.01)
-        )
+        panel.set(xscale="log", xlabel="false alarms / 1,000 GPU-days + 1", title=f"unseen {axis}", ylim=(0, 1.01))
     panels[0][0].set_ylabel("share of mining runs found")
     panels[0][-1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

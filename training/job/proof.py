@@ -97,11 +97,15 @@ class Calibrated:
     alpha: float
 
     def __call__(self, tier: str, honest: Sequence[ScoredRun], choosing: Sequence[ScoredRun]) -> Proof:
-        """Calibrate on ``honest``, after ``choosing`` has decided how probabilities pay."""
+        """Calibrate on ``honest``, after ``choosing`` has decided how probabilities pay.
+
+        Where the honest runs are too few to answer for so little, alpha is the least that they can answer for.
+        """
         mining = [run for run in choosing if run.label == CLASSES[MINING]]
         others = [run for run in choosing if run.label != CLASSES[MINING]]
         pays = choose_payoff(others, mining, self.alpha, math.inf) if mining and others else None
-        return Proof(calibrate({tier: honest}, payoffs={tier: pays}), self.alpha, tier)
+        found = calibrate({tier: honest}, payoffs={tier: pays})
+        return Proof(found, max(self.alpha, found.tiers[tier].attainable_alpha), tier)
 
 
 @final

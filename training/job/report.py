@@ -58,8 +58,9 @@ Made by `hashwarden evaluate job` on {result["date"]} ({machine["processor"]}, P
 {corpus["kinds"]} kinds of honest work, GPUs: {", ".join(corpus["gpus"])}. Network: {result["recipe"]}.
 
 {WAY}
-Evidence: calibrated for a false-alarm probability of {result["alpha"]:g} for each run; a fold has
-{result["calibrate_least"]} to {result["calibrate_most"]} honest runs to calibrate on.
+Evidence: calibrated for a false-alarm probability of {result["alpha"]:g} for each run, or the least that the honest
+runs of a fold can answer for: {result["calibrate_least"]} to {result["calibrate_most"]} runs, {result["alpha_most"]:.2g}
+at worst.
 {result["evidence_note"]}
 """
 

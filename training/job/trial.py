@@ -26,7 +26,7 @@ from hashwarden.training.job.recipe import Recipe
 from hashwarden.training.job.rolling import rows_of
 from hashwarden.training.job.summary import FoldResult
 
-__all__ = ["Course", "Judge", "Plan", "play", "read_result", "write_result"]
+__all__ = ["Calibrate", "Course", "Judge", "Plan", "play", "read_result", "write_result"]
 
 F64 = npt.NDArray[np.float64]
 
