@@ -59,8 +59,8 @@ Made by `hashwarden evaluate job` on {result["date"]} ({machine["processor"]}, P
 
 {WAY}
 Evidence: calibrated for a false-alarm probability of {result["alpha"]:g} for each run, or the least that the honest
-runs of a fold can answer for: {result["calibrate_least"]} to {result["calibrate_most"]} runs, {result["alpha_most"]:.2g}
-at worst.
+runs of a fold can answer for ({result["calibrate_least"]} to {result["calibrate_most"]} runs): at worst
+{result["alpha_most"]:.2g}.
 {result["evidence_note"]}
 """
 
