@@ -41,7 +41,8 @@ class Books:
     score_sum, samples, null_sum : arrays, shapes (N,), (N,), (N, STEPS)
         Of the block that is not full.
     blind, blind_s, unknown, tier, confirmed_s : arrays, shape (N,)
-        Reason and length of blindness, share of unknown work (half until anything is seen), tier last seen, when it was confirmed (NaN: never).
+        Reason and length of blindness, share of unknown work (half until anything is seen), tier last seen, when it
+        was confirmed (NaN: never).
     """
 
     wealth: F64

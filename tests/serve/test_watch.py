@@ -17,6 +17,7 @@ from hashwarden.serve.watch import JobWatch, Sample
 from hashwarden.serve.watch_window import SAMPLES, Window
 
 C = len(CHANNELS)
+RNG = np.random.default_rng(0)
 INTEGER, UTIL = INDEX["integer_active_ratio"], INDEX["gpu_util_ratio"]
 BUSY = {
     "gpu_util_ratio": 0.99, "memory_util_ratio": 0.1, "power_watts": 610.0, "power_ratio": 0.9,
@@ -71,7 +72,8 @@ def watch():
     return JobWatch(Toy(), CALIBRATION, 1e-3, identity={"name": "toy"})
 
 
-def sample(job, time_s, integer=0.9, rng=np.random.default_rng(0), **channels):
+def sample(job, time_s, integer=0.9, rng=None, **channels):
+    rng = rng or RNG
     values = np.full(C, np.nan, np.float32)
     for name, value in {**BUSY, **GPM, "integer_active_ratio": integer, **channels}.items():
         noisy = CHANNELS[INDEX[name]].noisy and value > 0
@@ -85,7 +87,7 @@ def _play(watch, seconds, start=0, job="j", **channels):
 
 def test_a_miner_is_confirmed_with_what_decided_it(watch):
     told = _play(watch, 120)
-    assert [v.state for v in told][0] == "abstain"
+    assert told[0].state == "abstain"
     last = told[-1]
     assert last.state == "confirmed"
     assert last.time_s <= 60
