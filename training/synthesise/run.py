@@ -38,7 +38,14 @@ SITE: Final = (
     Parameter("foreign", 0.0, 1.0, 0.5, meaning="above 0.98 somebody else's idle process has a context"),
     Parameter("power_share", 0.55, 1.0, 1.0, meaning="power limit that the operator set, where one is set"),
     Parameter("clock_share", 0.6, 1.0, 1.0, meaning="clock that the operator pinned, where one is pinned"),
-    Parameter("limits", 0.0, 1.0, 0.5, meaning="below 0.15 the operator lowered the power limit, above 0.88 the clock"),
+    Parameter("memory_clock_share", 0.4, 1.0, 1.0, meaning="memory clock that the operator pinned, where one is"),
+    Parameter(
+        "limits",
+        0.0,
+        1.0,
+        0.5,
+        meaning="below 0.15 the operator lowered the power limit, above 0.88 the clock, above 0.97 both clocks",
+    ),
 )
 """What is drawn alike for all classes."""
 
@@ -192,6 +199,8 @@ def _on_site(schedule: Schedule, site: Mapping[str, float], gpu: Gpu) -> Schedul
         changes["power_share"] = np.minimum(level(schedule, "power_share"), site["power_share"])
     if site["limits"] > 0.88:
         changes["clock_share"] = np.minimum(level(schedule, "clock_share"), site["clock_share"])
+    if site["limits"] > 0.97:
+        changes["memory_clock_share"] = np.minimum(level(schedule, "memory_clock_share"), site["memory_clock_share"])
     for name, most in (("pcie_rx_mib_per_s", gpu.pcie_mib_per_s), ("pcie_tx_mib_per_s", gpu.pcie_mib_per_s),
                        ("nvlink_mib_per_s", gpu.nvlink_mib_per_s)):  # fmt: skip
         changes[name] = np.minimum(level(schedule, name), 0.9 * most)
