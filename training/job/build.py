@@ -29,6 +29,8 @@ _RUNS: Final = 1200
 _LONGEST: Final = 400
 _EACH: Final = 12
 """Samples of each run that the novelty is fitted to."""
+_FLOOR: Final = 0.1
+"""Spread within kinds of work over that of all, at least: runs that hardly differ do not make a hair's breadth novel."""
 _SLOTS: Final = dict(zip(CLASSES, (3, 3, len(MINING_FAMILIES), 2, 3, 1), strict=True))
 """Centroids of each class; 24 in all, which is what the network holds."""
 _GRID: Final = np.exp(np.linspace(np.log(0.4), np.log(4.0), 61))
@@ -79,7 +81,9 @@ def set_novelty(network: JobNet, data: Dataset, rows: I64) -> None:
         settled = np.linspace(min(3, len(sequence) - 1), len(sequence) - 1, _EACH).astype(int)
         found.append(features[0, settled])
         of.append(np.full(_EACH, kinds[place]))
-    network.set_novelty(torch.cat(found), torch.from_numpy(np.concatenate(of)))
+    features = torch.cat(found)
+    noise = torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
+    network.set_novelty(features + _FLOOR * features.std(0) * noise, torch.from_numpy(np.concatenate(of)))
 
 
 def temperatures(network: JobNet, data: Dataset, rows: I64) -> dict[str, float]:

@@ -46,7 +46,7 @@ def calibrated(network: JobNet, honest: Dataset, data: Dataset, held: I64) -> Ev
     ----------
     network : JobNet
     honest : Dataset
-        Honest runs that the fit never saw, of at least `HORIZON_S`.
+        Honest runs that the fit never saw; the horizon is what 19 of 20 of them were watched for.
     data : Dataset
         What the network was fitted on.
     held : int64 array
@@ -55,7 +55,7 @@ def calibrated(network: JobNet, honest: Dataset, data: Dataset, held: I64) -> Ev
     everything = np.arange(len(honest))
     runs = {tier: scored(network, honest, everything, tier) for tier in TIERS}
     payoffs = {tier: _payoff(scored(network, data, held, tier)) for tier in TIERS}
-    return calibrate(runs, HORIZON_S, payoffs)
+    return calibrate(runs, payoffs=payoffs)
 
 
 def _payoff(runs: Sequence[ScoredRun]) -> Payoff | None:

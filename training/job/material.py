@@ -27,6 +27,7 @@ _CALIBRATION_RUNS: Final = 1600
 
 _CARD_RUNS: Final = 400
 _CARD_S: Final = 600.0
+_WORTH_SHARING: Final = 100
 
 
 def default_cache() -> Path:
@@ -77,8 +78,13 @@ def kept(plan: CorpusPlan, cache: Path, told: Told, workers: int | None = None) 
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         told(f"{plan.name}: {plan.runs} runs to synthesise")
-        write_runs(path, _counted(corpus(plan, workers or processors()), plan, told))
+        write_runs(path, _counted(corpus(plan, workers or _workers(plan)), plan, told))
     return path
+
+
+def _workers(plan: CorpusPlan) -> int:
+    """One process where starting others takes longer than the runs."""
+    return processors() if plan.runs >= _WORTH_SHARING else 1
 
 
 def _counted(runs: Iterable[Run], plan: CorpusPlan, told: Told) -> Iterator[Run]:
