@@ -52,7 +52,8 @@ def connected(address: str) -> Iterator[int]:
                 "Start one: ray start --head --include-dashboard=false", where=address,
             ) from error  # fmt: skip
     try:
-        yield int(ray.cluster_resources().get("CPU", 1))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        yield int(resources.get("CPU", 1))
     finally:
         if begun:
             ray.shutdown()

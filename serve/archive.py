@@ -79,7 +79,9 @@ def batch_of(scored: Scored, file: str) -> pa.RecordBatch:
         "file": _words(np.zeros(size, np.int32), [file]),
         "run": _words(np.zeros(size, np.int32), [scored.run.name]),
     }
-    numbers = {f"p_{name.replace('-', '_')}": scored.probabilities[:, i] for i, name in enumerate(CLASSES)}
+    numbers: dict[str, Any] = {
+        f"p_{name.replace('-', '_')}": scored.probabilities[:, i] for i, name in enumerate(CLASSES)
+    }
     numbers |= {"time_s": scored.times, "novelty": scored.novelty, "evidence": scored.evidence}
     return pa.record_batch([words[f.name] if f.name in words else pa.array(numbers[f.name], f.type) for f in SCHEMA],
                            schema=SCHEMA)  # fmt: skip

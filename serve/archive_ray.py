@@ -70,9 +70,10 @@ def score_on_ray(traces: Sequence[Path], output: Path, model: Path | None, addre
 
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
+        scoring: Any = _Scoring  # a class is a callable here: Ray makes an actor of it
         workers = max(1, min(len(items), processors))
         done = ray.data.from_items(items, override_num_blocks=len(items)).map(
-            _Scoring,
+            scoring,
             fn_constructor_args=(str(model.resolve()) if model else "", str(output.resolve())),
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,

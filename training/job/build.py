@@ -30,7 +30,7 @@ _LONGEST: Final = 400
 _EACH: Final = 12
 """Samples of each run that the novelty is fitted to."""
 _FLOOR: Final = 0.1
-"""Spread within kinds of work over that of all, at least: runs that hardly differ do not make a hair's breadth novel."""
+"""Least spread within kinds of work over that of all: among runs that hardly differ a hair's breadth is not novel."""
 _SLOTS: Final = dict(zip(CLASSES, (3, 3, len(MINING_FAMILIES), 2, 3, 1), strict=True))
 """Centroids of each class; 24 in all, which is what the network holds."""
 _GRID: Final = np.exp(np.linspace(np.log(0.4), np.log(4.0), 61))
@@ -38,7 +38,8 @@ _GRID: Final = np.exp(np.linspace(np.log(0.4), np.log(4.0), 61))
 
 def _some(rows: I64, most: int = _RUNS) -> I64:
     """At most so many of them, evenly spread."""
-    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+    chosen: I64 = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+    return chosen
 
 
 def build(data: Dataset, rows: I64, recipe: Recipe) -> JobNet:

@@ -14,6 +14,7 @@ import socket
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,9 +58,8 @@ def featurise_on_ray(sources: Sequence[Path], folder: Path, first: int = 0) -> N
     folder.mkdir(parents=True, exist_ok=True)
     ray.data.DataContext.get_current().enable_progress_bars = False
     items = [{"number": number, "source": str(source)} for number, source in enumerate(sources, first)]
-    judged = ray.data.from_items(items, override_num_blocks=len(items)).map(
-        _judge_file, fn_kwargs={"folder": str(folder)}, num_cpus=1
-    )
+    judge: Any = partial(_judge_file, folder=str(folder))
+    judged = ray.data.from_items(items, override_num_blocks=len(items)).map(judge, num_cpus=1)
     problems = [row["problem"] for row in judged.take_all() if row["problem"]]
     if problems:
         raise _thrown(problems[0])
@@ -134,7 +134,8 @@ def fit_on_ray(  # noqa: PLR0913
 def _loop(config: dict[str, Any]) -> None:
     """What each worker does."""
     team, work = Workers(), Path(config["work"])
-    recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["recipe"].items()})
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["recipe"].items()}
+    recipe = Recipe(**settings)
     began = {"rank": team.rank, "pid": os.getpid(), "host": socket.gethostname()}
     with (work / WORKERS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(began) + "\n")

@@ -150,7 +150,7 @@ class Dataset:
         stop = int(self.length[run]) if stop is None else min(stop, int(self.length[run]))
         offset = (int(self._start[run]) + start) * WIDTH * _FLOAT
         rows = np.empty((max(0, stop - start), WIDTH), np.float32)
-        file, view = self._file(int(self._shard[run])), memoryview(rows.reshape(-1).view(np.uint8))
+        file, view = self._file(int(self._shard[run])), rows.reshape(-1).view(np.uint8).data
         while view:  # one read gives 2 GB at most
             got = os.preadv(file, [view], offset)
             if not got:

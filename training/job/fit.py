@@ -179,7 +179,8 @@ def _loss(network: JobNet, batch: Batch, recipe: Recipe) -> Tensor:
     family = torch.from_numpy(batch.families)
     mines = weights * (truth == MINING) * (family != UNKNOWN)[:, None]
     fine = -families.gather(2, family.clamp(min=0)[:, None, None].expand(-1, families.shape[1], 1))[..., 0]
-    return loss + recipe.family_weight * (mines * fine).sum()
+    total: Tensor = loss + recipe.family_weight * (mines * fine).sum()
+    return total
 
 
 def _looks(data: Dataset, held: I64, recipe: Recipe, team: Team) -> list[tuple[Batch, npt.NDArray[np.float32]]]:

@@ -124,8 +124,8 @@ def write_shard(folder: Path, name: str, runs: Iterable[Run], where: str = "") -
             for piece in pieces:
                 check_labels(piece, where)
                 data = rows.of(piece)
-                file.write(data)
-                digest.update(data)
+                file.write(data.data)
+                digest.update(data.data)
                 length += len(data)
             if length:
                 entries.append(_entry(piece, rows.seen, start, length))

@@ -53,5 +53,5 @@ class Workers:
         flat = torch.cat([tensor.detach().reshape(-1) for tensor in found])
         torch.distributed.all_reduce(flat)
         flat /= self.size
-        for tensor, part in zip(found, flat.split([tensor.numel() for tensor in found]), strict=True):
+        for tensor, part in zip(found, torch.split(flat, [tensor.numel() for tensor in found]), strict=True):
             tensor.detach().copy_(part.view_as(tensor))

@@ -195,4 +195,5 @@ def _strategy_shares(strategies: npt.NDArray[np.object_], plain: float) -> F64:
     share = {kind: (1 - plain) / len(hiding) if plain < 1 else 1 / len(kinds) for kind in hiding}
     share["plain"] = plain if plain < 1 else 1 / len(kinds)
     chance = np.array([share[kind] / (strategies == kind).sum() for kind in strategies])
-    return chance / chance.sum()
+    shares: F64 = chance / chance.sum()
+    return shares

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hashwarden.errors import DataError, UsageError
 from hashwarden.model.cluster import connected
 from hashwarden.model.trace_write import write_runs
+from hashwarden.training.job.calibrate import ScoredRun, calibrate
 from hashwarden.training.job.dataset import Dataset, featurise
 from hashwarden.training.job.fit import fit
 from hashwarden.training.job.predict import predict
@@ -98,3 +101,33 @@ def test_what_cannot_be_shared_or_reached_is_told(folder, tmp_path, cluster):
     data = Dataset(folder)
     with pytest.raises(UsageError, match="3 workers for batches of 8"):
         fit_on_ray(data, np.arange(len(data)), RECIPE, tmp_path, workers=3)
+
+
+def test_an_archive_is_scored_on_the_cluster_as_alone(cluster, some_runs, tmp_path):
+    from hashwarden.serve.archive import score_file
+    from hashwarden.serve.archive_ray import score_on_ray
+    from hashwarden.serve.job_scorer import JobScorer
+    from hashwarden.training.job.export import export
+    from hashwarden.training.job.trials import random_runs
+    from hashwarden.training.job.untrained import untrained, untrained_record
+
+    evidence = calibrate({"nvml": [_honest(n) for n in range(3)]}, 200.0).model_dump(mode="json")
+    network = untrained()
+    record = untrained_record(network).model_copy(update={"evidence": evidence})
+    model = export(network, record, random_runs(8, 24, 0), tmp_path / "model").step
+    traces = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for number, trace in enumerate(traces):
+        write_runs(trace, some_runs[number::12])
+    assert score_on_ray(traces, tmp_path / "scores", model, cluster) == sum(
+        len(run) for number in range(3) for run in some_runs[number::12]
+    )
+    alone = pa.Table.from_batches([batch for trace in traces for batch in score_file(trace, JobScorer(model))])
+    found = pa.concat_tables(pq.read_table(path) for path in sorted((tmp_path / "scores").iterdir()))
+    for name in ("run", "time_s", "p_mining", "state", "reason"):
+        assert found[name].to_pylist() == alone[name].to_pylist()
+    with pytest.raises(UsageError, match="holds something"):
+        score_on_ray(traces, tmp_path / "scores", model, cluster)
+
+
+def _honest(number: int) -> ScoredRun:
+    return ScoredRun(f"run {number}", np.arange(0.0, 300.0), np.full(300, 0.1), "training")
