@@ -29,7 +29,7 @@ _RUNS: Final = 1200
 _LONGEST: Final = 400
 _EACH: Final = 12
 """Samples of each run that the novelty is fitted to."""
-_FLOOR: Final = 0.1
+_FLOOR: Final = 0.03
 """Least spread within kinds of work over that of all: among runs that hardly differ a hair's breadth is not novel."""
 _SLOTS: Final = dict(zip(CLASSES, (3, 3, len(MINING_FAMILIES), 2, 3, 1), strict=True))
 """Centroids of each class; 24 in all, which is what the network holds."""
