@@ -16,8 +16,9 @@ changes of regime (15 minutes)."""
 
 @njit(cache=False)
 def score(job, noise):
-    """Block score of a job; job = base log-odds, AR(1) state, burst, regime, height of the regime."""
-    job[1] = PHI * job[1] + math.sqrt(1 - PHI * PHI) * noise
+    """Block score of a job; job = base log-odds, AR(1) state, burst, regime, height of the
+    regime, autocorrelation."""
+    job[1] = job[5] * job[1] + math.sqrt(1 - job[5] * job[5]) * noise
     u = np.random.random()
     if job[2] > 0:
         job[2] = 0.0 if u < BURST_END else 1.0
@@ -29,8 +30,9 @@ def score(job, noise):
 
 
 @njit(cache=False)
-def start(job):
+def start(job, phi):
     """Draw a job, at a random moment of its life."""
+    job[5] = phi
     job[0] = -5.0 + 1.1 * np.random.standard_normal()
     job[1] = np.random.standard_normal()
     job[2] = 1.0 if np.random.random() < BURST / (BURST + BURST_END) else 0.0
@@ -39,12 +41,12 @@ def start(job):
 
 
 @njit(cache=False)
-def sample(runs, blocks, seed):
+def sample(runs, blocks, seed, phi=PHI):
     """Block scores of new honest jobs, shape (runs, blocks)."""
     np.random.seed(seed)
-    out, job = np.empty((runs, blocks)), np.empty(5)
+    out, job = np.empty((runs, blocks)), np.empty(6)
     for run in range(runs):
-        start(job)
+        start(job, phi)
         for block in range(blocks):
             out[run, block] = score(job, np.random.standard_normal())
     return out
@@ -71,7 +73,7 @@ def follow(scores, null, fractions, horizon, within, beyond):
 
 
 @njit(cache=False, fastmath=True)
-def month(jobs, blocks, nulls, fractions, horizon, within, beyonds, seed):
+def month(jobs, blocks, nulls, fractions, horizon, within, beyonds, seed, phi=PHI):
     """When each of new honest jobs is first flagged, for each pair of null level and threshold.
 
     Returns
@@ -81,7 +83,7 @@ def month(jobs, blocks, nulls, fractions, horizon, within, beyonds, seed):
     """
     np.random.seed(seed)
     flagged = np.full((jobs, len(nulls)), -1)
-    job, wealth, sizes = np.empty(5), np.empty((len(nulls), len(fractions))), np.empty(len(fractions))
+    job, wealth, sizes = np.empty(6), np.empty((len(nulls), len(fractions))), np.empty(len(fractions))
     weights, bold, ratios = np.empty(blocks), np.empty(blocks), 1.0 / nulls
     limits = np.empty((2, len(nulls)))
     limits[0], limits[1] = within * len(fractions), beyonds * len(fractions)
@@ -89,7 +91,7 @@ def month(jobs, blocks, nulls, fractions, horizon, within, beyonds, seed):
         weights[block] = 1.0 / (1.0 + math.log1p(block / 6.0)) - 1.0 / (1.0 + math.log1p((block + 1) / 6.0))
         bold[block] = math.sqrt(horizon / max(horizon, block + 1))
     for run in range(jobs):
-        start(job)
+        start(job, phi)
         wealth[:] = 0.0
         for block in range(blocks):
             s = score(job, np.random.standard_normal())
