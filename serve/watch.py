@@ -22,7 +22,7 @@ from hashwarden.model.sequential import BLIND_S, Evidence
 from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.model.sequential_state import BLIND_TEXT, Blind, JobEvidence, State
 from hashwarden.model.validity import Validity
-from hashwarden.serve.watch_sight import Seen, Sight
+from hashwarden.serve.watch_sight import Presence, Seen, Sight
 from hashwarden.serve.watch_window import Window
 
 __all__ = ["JobWatch", "Sample", "Scorer"]
@@ -71,6 +71,7 @@ class _Job:
     row: int
     validity: Validity = field(default_factory=Validity)
     window: Window = field(default_factory=Window)
+    presence: Presence = field(default_factory=Presence)
     last_s: float | None = None
     ticked_s: float = 0.0
     told: tuple[State, Blind] | None = None
@@ -137,7 +138,9 @@ class JobWatch:
         if not jobs:
             return []
         judged = [job.validity.step(s.time_s, s.values) for job, s in zip(jobs, samples, strict=True)]
-        seen = [self._sight.look(each) for each in judged]
+        seen = [
+            self._sight.look(each, s.time_s, job.presence) for job, s, each in zip(jobs, samples, judged, strict=True)
+        ]
         dts = np.array([job.since(s.time_s) if j.fresh else 0.0
                         for job, s, j in zip(jobs, samples, judged, strict=True)])  # fmt: skip
         rows = np.array([job.row for job in jobs])

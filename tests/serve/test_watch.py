@@ -174,6 +174,16 @@ def test_without_gpm_the_plain_tier_judges_and_says_what_was_lost(watch):
     assert "gpm counters say nothing any more" in verdict.reasons
 
 
+def test_groups_that_speak_seldom_count_as_there_between(watch):
+    for s in range(300):
+        watch.step([sample("j", s, 0.02, **(CODE if s % 30 == 10 else {}))])
+        tier = watch.verdict("j").tier
+        assert tier == ("gpm" if s < 10 else "gpm+code")
+    _play(watch, 200, start=300, integer=0.02)
+    assert watch.verdict("j").tier == "gpm"
+    assert "code counters say nothing any more" in watch.verdict("j").reasons
+
+
 def test_the_network_is_shown_nothing_beyond_the_tier():
     seen = []
 
