@@ -41,6 +41,8 @@ def connected(address: str) -> Iterator[int]:
     os.environ.update(_QUIET)
     import ray
 
+    for part in ("ray", "ray.data", "ray.train"):
+        logging.getLogger(part).setLevel(logging.ERROR)
     begun = not ray.is_initialized()
     if begun:
         where = {"include_dashboard": False} if address == "local" else {"address": address}

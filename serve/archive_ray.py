@@ -6,7 +6,6 @@ Every node needs this package with the extra ``ray``, and sees the traces, the m
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
@@ -69,7 +68,6 @@ def score_on_ray(traces: Sequence[Path], output: Path, model: Path | None, addre
         import ray
 
         ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
         scoring: Any = _Scoring  # a class is a callable here: Ray makes an actor of it
         workers = max(1, min(len(items), processors))
         done = ray.data.from_items(items, override_num_blocks=len(items)).map(
