@@ -166,7 +166,8 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         f"The largest measured here is {most:,} samples. 100 million are planned for and not measured: by these "
         f"figures they take {100e6 / most * result['memory'][-1]['judging_s'] / 60:.0f} minutes of judging on one such "
-        f"core and {100e6 * (len(CHANNELS) + 2) * 4 / 2**30:.0f} GiB of disk. What grows in memory is the table of runs.",
+        f"core and {100e6 * (len(CHANNELS) + 2) * 4 / 2**30:.0f} GiB of disk. "
+        "What grows in memory is the table of runs.",
     ]
     return "\n".join(lines) + "\n"
 
