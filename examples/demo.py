@@ -1,7 +1,7 @@
-"""What `make demo` runs: scan real packages and the project's own kernels, compiled on the spot.
+"""What `make demo` runs: scan real packages and the project's own kernels, then watch six jobs to their verdicts.
 
-Needs no GPU. Takes the packages from PyPI (60 MB, permissive licences, never installed or run) and keeps
-them in .cache/demo, where the compiled kernels go too.
+Needs no GPU; the jobs are synthesised traces (data/job/README.md). Takes the packages from PyPI (60 MB, permissive
+licences, never installed or run) and keeps them in .cache/demo, where the compiled kernels go too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hashwarden.kernels.workloads.catalogue import find, parse_variant
 from hashwarden.kernels.workloads.compiler import compile_cubin
 
 FOLDER = Path(__file__).parents[1] / ".cache" / "demo"
+JOBS = Path(__file__).parents[1] / "data" / "job" / "demo.parquet"
 PACKAGES = ("cukks_cu128==0.2.2", "jax_cuda13_plugin==0.10.2", "ctranslate2==4.8.5", "xformers==0.0.35")
 """Homomorphic encryption and three ML libraries: Apache-2.0, Apache-2.0, MIT, BSD; no closed GPU code in them."""
 ARCH = "sm_90"
@@ -56,7 +57,7 @@ def compile_one(name: str) -> Path:
 
 
 def main() -> int:
-    """Fetch, compile, scan; gives the scanner's exit code."""
+    """Fetch, compile, scan, replay; gives the first exit code that is not 0."""
     start = time.perf_counter()
     print(f"fetching {len(PACKAGES)} packages ...", flush=True)
     wheels = fetch()
@@ -67,8 +68,12 @@ def main() -> int:
     targets = [os.path.relpath(path) for path in [*cubins, *wheels]]
     print(f"$ hashwarden scan {os.path.relpath(FOLDER)}/{{kernels/*,wheels}}/*\n", flush=True)
     done = subprocess.run([str(program), "scan", "--no-cache", "--fail-on", "never", *targets], check=False)
-    print(f"\nThe kernels' folders say what they are. All of it took {time.perf_counter() - start:.0f} s.")
-    return done.returncode
+    print("\nThe kernels' folders say what they are.\n")
+    print(f"$ hashwarden replay {os.path.relpath(JOBS)}\n", flush=True)
+    watched = subprocess.run([str(program), "replay", "--fail-on", "never", str(JOBS)], check=False)
+    print(f"\nThe jobs' names say what they do; nothing of them was recorded on a GPU. "
+          f"All of it took {time.perf_counter() - start:.0f} s.")  # fmt: skip
+    return done.returncode or watched.returncode
 
 
 if __name__ == "__main__":

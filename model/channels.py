@@ -103,11 +103,12 @@ def _rate(  # noqa: PLR0913, PLR0917
 
 _NVML: Final = (
     _ratio("gpu_util", "nvml", "share of the driver's period in which a kernel ran",
-           "says nothing of how much of the GPU works; not on MIG; garbage above 1 was seen (nvtop issue 110)", dcgm=203),
+           "says nothing of how much of the GPU works; not on MIG; garbage above 1 was seen (nvtop issue 110)",
+           dcgm=203),
     _ratio("memory_util", "nvml", "share of the driver's period in which device memory was read or written", dcgm=204),
     Channel("power_watts", "watts", 0, 3000, "nvml", "power drawn",
-            "mean of 1 s since Ampere (GA100: at once); on A100 and H100 the sensor sees a quarter of the time", dcgm=155,
-            network=False, noisy=True),
+            "mean of 1 s since Ampere (GA100: at once); on A100 and H100 the sensor sees a quarter of the time",
+            dcgm=155, network=False, noisy=True),
     Channel("power_ratio", "ratio", 0, 2, "nvml", "power drawn over the enforced limit", "see power_watts"),
     Channel("energy_power_ratio", "ratio", 0, 2, "nvml", "energy used since the last sample over limit and time",
             "from the energy counter, which never skips; 32-bit wrap and a reset at driver load were seen", dcgm=156),
@@ -134,8 +135,8 @@ _NVML: Final = (
 )  # fmt: skip
 
 _GPM: Final = (
-    _ratio("graphics_active", "gpm", "share of cycles with any work", "DCGM: 0 for good after weeks (dcgm-exporter 662)",
-           1, 1001),
+    _ratio("graphics_active", "gpm", "share of cycles with any work",
+           "DCGM: 0 for good after weeks (dcgm-exporter 662)", 1, 1001),
     _ratio("sm_active", "gpm", "share of cycles in which an SM held a warp, mean over SMs", "", 2, 1002),
     _ratio("sm_occupancy", "gpm", "resident warps over the most possible, mean over SMs and cycles", "", 3, 1003),
     _ratio("integer_active", "gpm", "share of cycles in which the integer pipe worked",
@@ -202,11 +203,14 @@ _CODE: Final = (
     _ratio("code_dependent_load", "code", "loads whose address follows from loaded data, among loads"),
 )  # fmt: skip
 
-_PROBE: Final = tuple(
-    Channel(f"probe_{name}_ratio", "ratio", 0, 1e4, "probe", f"latency of the probe {name} over that of the idle GPU",
-            scale=1.0)
-    for name in ("lop3", "imad", "ffma", "hmma", "imma", "l2", "dram")
-) + (_ratio("probe_gap", "probe", "share of the watched time in which the probe did not run"),)  # fmt: skip
+_PROBE: Final = (
+    *(
+        Channel(f"probe_{name}_ratio", "ratio", 0, 1e4, "probe",
+                f"latency of the probe {name} over that of the idle GPU", scale=1.0)
+        for name in ("lop3", "imad", "ffma", "hmma", "imma", "l2", "dram")
+    ),
+    _ratio("probe_gap", "probe", "share of the watched time in which the probe did not run"),
+)  # fmt: skip
 
 CHANNELS: Final[tuple[Channel, ...]] = (*_NVML, *_GPM, *_PM, *_LAUNCH, *_CODE, *_PROBE)
 """Every channel, in the order of all arrays and files."""

@@ -36,8 +36,8 @@ hashwarden synthesise train --output train.parquet --workers 2
 ```python
 from hashwarden.training.synthesise.corpus import make_run
 
-run = make_run("mining", "ethash", "duty-cycle", gpu="H200", seconds=900, period_s=2, seed=3,
-               changes={"low": 0.4, "high": 0.8, "work.fb_mib": 5000})
+changes = {"low": 0.4, "high": 0.8, "work.fb_mib": 5000}
+run = make_run("mining", "ethash", "duty-cycle", gpu="H200", seconds=900, period_s=2, seed=3, changes=changes)
 print(run.info.share, run.info.parameters["strategy.slice_s"])
 ```
 

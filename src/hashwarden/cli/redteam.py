@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, final
+from typing import TYPE_CHECKING, final
 
 import typer
 from pydantic import ValidationError
 
+from hashwarden.cli import redteam_flags as flags
 from hashwarden.cli.extras import needs_extra
 from hashwarden.errors import ModelError, UsageError
 from hashwarden.model.channels import TIERS
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from hashwarden.training.job.redteam import Attack
 
 __all__ = ["OnnxModel", "redteam_command"]
-
-SEARCH, WATCH, AGAIN = "The search", "How it is watched", "Evaders that were found"
 
 
 @final
@@ -45,58 +44,26 @@ class OnnxModel:
         )
 
 
-def redteam_command(  # noqa: PLR0913, PLR0917
-    output: Annotated[
-        Path, typer.Option(help="Folder for the report. Example: --output /tmp/report", metavar="FOLDER")
-    ] = Path("docs/evaluation"),
-    model: Annotated[
-        Path | None, typer.Option(help="The ONNX file; the shipped one if none. Example: --model job.onnx")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random. Example: --seed 7", min=0)] = 0,
-    jobs: Annotated[int, typer.Option(help="Processes. Example: --jobs 2", min=1)] = 2,
-    budget: Annotated[
-        int, typer.Option(help="Candidates beside the defaults. Example: --budget 400", min=0, rich_help_panel=SEARCH)
-    ] = 240,
-    minutes: Annotated[
-        float, typer.Option(help="No batch begins after. Example: --minutes 12", min=0, rich_help_panel=SEARCH)
-    ] = 12.0,
-    seeds: Annotated[int, typer.Option(help="Runs of a candidate.", min=1, rich_help_panel=SEARCH)] = 2,
-    family: Annotated[
-        list[str] | None, typer.Option(help="All if none. Example: --family ethash", rich_help_panel=SEARCH)
-    ] = None,
-    strategy: Annotated[
-        list[str] | None, typer.Option(help="All if none. Example: --strategy pad", rich_help_panel=SEARCH)
-    ] = None,
-    tier: Annotated[
-        list[str] | None, typer.Option(help="nvml, gpm, gpm+code, all.", rich_help_panel=WATCH)
-    ] = None,
-    gpu: Annotated[str, typer.Option(help="What it runs on.", rich_help_panel=WATCH)] = "H100 SXM",
-    period: Annotated[
-        float, typer.Option(help="Seconds between samples.", min=0.1, max=60, rich_help_panel=WATCH)
-    ] = 10,
-    hours: Annotated[
-        float, typer.Option(help="It has to stay unconfirmed for so long.", min=0.1, rich_help_panel=WATCH)
-    ] = 24,
-    screen_minutes: Annotated[
-        float, typer.Option(help="Run that is tried first; 0 for none.", min=0, rich_help_panel=WATCH)
-    ] = 60,
-    alpha: Annotated[
-        float, typer.Option(help="Share of honest jobs that may be confirmed.", rich_help_panel=WATCH)
-    ] = 1e-3,
-    honest_runs: Annotated[
-        int, typer.Option(help="Honest jobs that are watched first.", min=0, rich_help_panel=WATCH)
-    ] = 120,
-    honest_hours: Annotated[
-        float, typer.Option(help="Length of each of them.", min=0.1, rich_help_panel=WATCH)
-    ] = 8,
-    replay: Annotated[
-        Path | None, typer.Option(help="Play a file of evaders again, no search.", rich_help_panel=AGAIN)
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(help="With --replay: write runs of them to learn from. Example: --trace t.parquet",
-                     rich_help_panel=AGAIN),
-    ] = None,
+def redteam_command(  # noqa: PLR0913, PLR0917  each is a flag
+    output: flags.Output = Path("docs/evaluation"),
+    model: flags.Model = None,
+    seed: flags.Seed = 0,
+    jobs: flags.Jobs = 2,
+    budget: flags.Budget = 240,
+    minutes: flags.Minutes = 12.0,
+    seeds: flags.Seeds = 2,
+    family: flags.Family = None,
+    strategy: flags.Strategy = None,
+    tier: flags.Tier = None,
+    gpu: flags.Gpu = "H100 SXM",
+    period: flags.Period = 10,
+    hours: flags.Hours = 24,
+    screen_minutes: flags.ScreenMinutes = 60,
+    alpha: flags.Alpha = 1e-3,
+    honest_runs: flags.HonestRuns = 120,
+    honest_hours: flags.HonestHours = 8,
+    replay: flags.Replay = None,
+    trace: flags.Trace = None,
 ) -> None:  # fmt: skip
     """Attack the job model: how much hash rate the best evader keeps for a day without being confirmed.
 

@@ -112,6 +112,7 @@ def test_a_payoff_is_chosen_where_probabilities_crowd():
     honest, mining = runs(0.7, "hash-other", 40), runs(6.0, "mining", 20)
     chosen = choose_payoff(honest, mining, 0.05, 600.0)
     assert isinstance(chosen, Payoff)
-    assert chosen(np.array([0.67]))[0] < 0.3 < 0.7 < chosen(np.array([0.9975]))[0]
+    assert chosen(np.array([0.67]))[0] < 0.3
+    assert chosen(np.array([0.9975]))[0] > 0.7
     far = choose_payoff(runs(-6, "idle", 40), mining, 0.05, 600.0)
     assert far is None
