@@ -10,7 +10,7 @@ from typing import Final
 
 from hashwarden.errors import UsageError
 
-__all__ = ["connected"]
+__all__ = ["connected", "quiet_data"]
 
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -41,8 +41,7 @@ def connected(address: str) -> Iterator[int]:
     os.environ.update(_QUIET)
     import ray
 
-    for part in ("ray", "ray.data", "ray.train"):
-        logging.getLogger(part).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
     begun = not ray.is_initialized()
     if begun:
         where = {"include_dashboard": False} if address == "local" else {"address": address}
@@ -59,3 +58,11 @@ def connected(address: str) -> Iterator[int]:
     finally:
         if begun:
             ray.shutdown()
+
+
+def quiet_data() -> None:
+    """Keep Ray Data from showing progress and its plans; its own import turns both on."""
+    from ray.data import DataContext
+
+    DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from hashwarden.errors import DataError, UsageError
-from hashwarden.model.cluster import connected
+from hashwarden.model.cluster import connected, quiet_data
 from hashwarden.serve.archive import score_file, write_scores
 from hashwarden.serve.job_scorer import JobScorer
 
@@ -67,7 +67,7 @@ def score_on_ray(traces: Sequence[Path], output: Path, model: Path | None, addre
     with connected(address) as processors:
         import ray
 
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        quiet_data()
         scoring: Any = _Scoring  # a class is a callable here: Ray makes an actor of it
         workers = max(1, min(len(items), processors))
         done = ray.data.from_items(items, override_num_blocks=len(items)).map(

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 
 from hashwarden.errors import UsageError
+from hashwarden.model.cluster import quiet_data
 from hashwarden.model.job.network import JobNet
 from hashwarden.model.trace_read import iter_blocks
 from hashwarden.training.job.checkpoints import Checkpoints
@@ -56,7 +57,7 @@ def featurise_on_ray(sources: Sequence[Path], folder: Path, first: int = 0) -> N
     import ray
 
     folder.mkdir(parents=True, exist_ok=True)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    quiet_data()
     items = [{"number": number, "source": str(source)} for number, source in enumerate(sources, first)]
     judge: Any = partial(_judge_file, folder=str(folder))
     judged = ray.data.from_items(items, override_num_blocks=len(items)).map(judge, num_cpus=1)
