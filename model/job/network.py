@@ -24,7 +24,7 @@ from hashwarden.model.job.recurrence import recurrence
 from hashwarden.model.job.taxonomy import CLASSES, MINING_FAMILIES
 from hashwarden.model.job.transform import COLUMNS, SCALES
 
-__all__ = ["CLIP", "FIRST_S", "GAP_S", "KINDS", "SLOPE", "TINY", "JobNet", "Outputs"]
+__all__ = ["CLIP", "FIRST_S", "GAP_S", "GATE_LOW", "KINDS", "SLOPE", "TINY", "JobNet", "Outputs"]
 
 CLIP: Final = 4.0
 """Standardised values are cut at this."""
@@ -34,6 +34,8 @@ GAP_S: Final = 60.0
 """Time that a sample stands for at most: of a longer gap nothing is known, and one sample must not stand for it."""
 FASTEST_S: Final = 0.3
 SLOWEST_S: Final = 1200.0
+GATE_LOW: Final = -6.0
+"""What a gate's logit is cut at: no sample may stop a clock, and no ratio of two weights be one of roundings."""
 SLOPE: Final = 0.1
 """Of the leaky rectifier below 0."""
 TINY: Final = 1e-30
@@ -223,7 +225,9 @@ class JobNet(nn.Module):
         values = ((values - self.mean) / self.scale).clamp_max(CLIP) * mask
         code = leaky_relu(self.encode(torch.cat([values, mask], -1)), SLOPE)
         seen, gate = self.look(code).tensor_split([self.clocks * self.units], -1)
-        weight = -torch.expm1(-dt.clamp(FIRST_S, GAP_S) * torch.exp(self.log_rate) * torch.sigmoid(gate))
+        weight = -torch.expm1(
+            -dt.clamp(FIRST_S, GAP_S) * torch.exp(self.log_rate) * torch.sigmoid(gate.clamp_min(GATE_LOW))
+        )
         return _Drive(code, seen, weight, mask.amax(-1, keepdim=True))
 
     def _split(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -113,7 +113,7 @@ def _steps(session: Any, samples: F32, masks: F32, dts: F32, size: int) -> list[
 
 
 def _difference(network: JobNet, step: bytes, sequence: bytes, runs: Runs) -> float:
-    """The largest difference to torch; novelty, which has no upper limit, relative to 1 plus itself."""
+    """The largest difference to torch; what has no upper limit, novelty and state, relative to itself where above 1."""
     samples, masks, dts = runs
     with torch.no_grad():
         logits, families, novelty, state = network(*(torch.from_numpy(each) for each in runs))
@@ -129,7 +129,9 @@ def _difference(network: JobNet, step: bytes, sequence: bytes, runs: Runs) -> fl
     worst = 0.0
     for got in (by_step, whole):
         shown = [np.exp(got[0]), np.exp(got[1]), np.log1p(got[2]), got[3]]
-        worst = max([worst, *(float(np.abs(a - b).max()) for a, b in zip(shown, wanted, strict=True))])
+        size = [1.0, 1.0, 1.0, np.maximum(1.0, np.abs(wanted[3]))]
+        apart = [float((np.abs(a - b) / by).max()) for a, b, by in zip(shown, wanted, size, strict=True)]
+        worst = max(worst, *apart)
         if not all(np.isfinite(each).all() for each in shown):
             return float("nan")
     return worst

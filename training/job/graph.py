@@ -14,7 +14,7 @@ from typing import NamedTuple
 import onnx
 
 from hashwarden.model.channels import CHANNELS
-from hashwarden.model.job.network import FIRST_S, GAP_S, SLOPE, TINY, JobNet
+from hashwarden.model.job.network import FIRST_S, GAP_S, GATE_LOW, SLOPE, TINY, JobNet
 from hashwarden.model.job.taxonomy import CLASSES, MINING_FAMILIES
 from hashwarden.training.job.fold import Folded, folded
 from hashwarden.training.job.nodes import Nodes, Shape
@@ -112,6 +112,7 @@ def _drive(nodes: Nodes, parts: Folded, network: JobNet, names: tuple[str, str, 
     )
     elapsed = nodes.add("Clip", dt, nodes.constant("first_s", FIRST_S), nodes.constant("gap_s", GAP_S))
     pace = nodes.add("Mul", elapsed, nodes.constant("half_rates", parts.half_rates))
+    gate = nodes.add("Max", gate, nodes.constant("gate_low", GATE_LOW))
     half = nodes.add("Softsign", nodes.add("Tanh", nodes.add("Mul", pace, nodes.add("Sigmoid", gate))))
     weight = nodes.add("Mul", half, nodes.constant("two", 2.0))
     present = nodes.add("Min", count, nodes.constant("one", 1.0))

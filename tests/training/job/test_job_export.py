@@ -162,3 +162,11 @@ def test_known_answers_of_another_shape_are_refused(tmp_path):
 
 def test_the_record_is_under_the_key(exported):
     assert [p.key for p in onnx.load(exported.step).metadata_props] == [KEY]
+
+
+def test_gates_that_a_fit_has_shut_do_not_part_the_graphs_from_torch(network, tmp_path):
+    """A trained network shut its gates so far that onnxruntime's sigmoid was 0 and torch's was not."""
+    shut = untrained(3)
+    with torch.no_grad():
+        shut.look.bias[shut.clocks * shut.units :] = -60.0
+    assert export(shut, untrained_record(shut), RUNS, tmp_path).difference <= 1e-5
