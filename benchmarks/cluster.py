@@ -83,7 +83,7 @@ def alone(paths: list[Path], folder: Path) -> dict[str, float]:
     data = Dataset(folder / "alone")
     rows = np.arange(len(data))
     short, long = (seconds(lambda n=n: fit(data, rows, replace(RECIPE, steps=n))) for n in (SHORT, LONG))
-    return {"judging_s": judging, "step_s": (long - short) / (LONG - SHORT), "start_s": 0.0}
+    return {"judging_s": judging, "step_s": (long - short) / (LONG - SHORT), "start_s": 0.0, "load": os.getloadavg()[0]}
 
 
 def on_ray(paths: list[Path], folder: Path, nodes: Any, workers: int) -> dict[str, float]:
@@ -99,7 +99,7 @@ def on_ray(paths: list[Path], folder: Path, nodes: Any, workers: int) -> dict[st
 
         short, long = (seconds(lambda n=n: fitted(n)) for n in (SHORT, LONG))
     step = (long - short) / (LONG - SHORT)
-    return {"judging_s": judging, "step_s": step, "start_s": max(0.0, short - SHORT * step)}
+    return {"judging_s": judging, "step_s": step, "start_s": max(0.0, short - SHORT * step), "load": os.getloadavg()[0]}
 
 
 def times(paths: list[Path], folder: Path) -> dict[str, dict[str, float]]:
@@ -149,15 +149,16 @@ def markdown(result: dict[str, Any]) -> str:
         "# Training on a cluster: time and memory", "",
         f"{result['date']}, {result['machine']}; {result['libraries']}.", "",
         f"Made-up traces (noise in every channel): {result['samples']:,} samples in {FILES} files. Two nodes of one "
-        "CPU each on one machine, so that the second worker shares caches and memory with the first.", "",
+        "CPU each on one machine, so that the second worker shares caches and memory with the first. Where the load is "
+        "above the workers in a row, others used the cores too, and the row says little.", "",
         "| who | judging the traces, s | times alone | a step of the fit (64 x 300 samples), s | times alone | "
-        "start of Ray and workers, s |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "start of Ray and workers, s | load of the machine |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     for who, t in result["times"].items():
         lines.append(
             f"| {who} | {t['judging_s']:.1f} | {t['judging_s'] / base['judging_s']:.2f} | {t['step_s']:.3f} | "
-            f"{t['step_s'] / base['step_s']:.2f} | {t['start_s']:.1f} |"
+            f"{t['step_s'] / base['step_s']:.2f} | {t['start_s']:.1f} | {t['load']:.1f} |"
         )
     lines += ["", "| samples judged and drawn from | peak of memory, MiB | s |", "| --- | --- | --- |"]
     lines += [f"| {m['samples']:,} | {m['peak_mib']:.0f} | {m['judging_s']:.0f} |" for m in result["memory"]]
