@@ -197,7 +197,7 @@ def test_the_schema_on_file_is_the_one_of_the_code():
 
 
 def test_findings_give_code_1_from_the_level_asked_for(model, trace, monkeypatch):
-    monkeypatch.setattr("hashwarden.cli.replay.JobScorer", lambda _: Known())
+    monkeypatch.setattr("hashwarden.cli.run_replay.JobScorer", lambda _: Known())
     write_runs(trace, [_known("weak", [0.13] * 500), _known("honest", [0.01] * 200)])
     codes = {level: _replay(trace, "--fail-on", level).exit_code for level in ("confirmed", "suspect", "never")}
     assert codes == {"confirmed": 0, "suspect": 1, "never": 0}

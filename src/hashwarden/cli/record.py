@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashwarden.cli import record_flags as flags
-from hashwarden.cli.run_record import Request, run_record
 
 __all__ = ["record_command"]
 
@@ -38,6 +37,8 @@ def record_command(  # noqa: PLR0913, PLR0917
     Needs the extra 'node'. Example: hashwarden record --gpu 0 --label training --labelled-by operator:jane
     --seconds 600 --output t.parquet
     """
+    from hashwarden.cli.run_record import Request, run_record
+
     run_record(
         Request(
             output=output, gpus=tuple(gpu or ()), seconds=seconds, period_s=period, sources=tuple(source or ()),

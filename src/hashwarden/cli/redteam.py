@@ -1,47 +1,12 @@
-"""``hashwarden redteam``: its flags."""
+"""``hashwarden redteam``: its parameters, handed on as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, final
-
-import typer
-from pydantic import ValidationError
 
 from hashwarden.cli import redteam_flags as flags
-from hashwarden.cli.extras import needs_extra
-from hashwarden.errors import ModelError, UsageError
-from hashwarden.model.channels import TIERS
-from hashwarden.model.job.taxonomy import MINING, MINING_FAMILIES, STRATEGIES
-from hashwarden.model.sequential_calibration import EvidenceCalibration
-from hashwarden.serve.job_scorer import JobScorer
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from hashwarden.training.job.proof import Panel
-    from hashwarden.training.job.redteam import Attack
-
-__all__ = ["OnnxModel", "redteam_command"]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class OnnxModel:
-    """Loads the model file in whatever process; the shipped one if None."""
-
-    path: Path | None = None
-
-    def __call__(self) -> Callable[..., npt.NDArray[np.float64]]:
-        """Give P(mining) of sequences."""
-        scorer = JobScorer(self.path)
-        return lambda samples, masks, dts: (
-            scorer.sequence(samples, masks, dts).probabilities[:, :, MINING].astype(float)
-        )
+__all__ = ["redteam_command"]
 
 
 def redteam_command(  # noqa: PLR0913, PLR0917  each is a flag
@@ -70,75 +35,28 @@ def redteam_command(  # noqa: PLR0913, PLR0917  each is a flag
     Every way to hide over every family, then random settings and CMA-ES, all synthesised. Needs the extra 'train'.
     Example: hashwarden redteam --minutes 12 --output /tmp/report
     """
-    told = partial(typer.echo, err=True)
-    with needs_extra("train"):
-        from hashwarden.training.job.redteam import Attack, red_team
-        from hashwarden.training.job.redteam_play import Place
-        from hashwarden.training.job.redteam_search import Budget
+    from hashwarden.cli.run_redteam import Request, run_redteam
 
-        panel = _panel(model, alpha, _chosen("tier", tier, tuple(TIERS)))
-        attack = Attack(
-            OnnxModel(model), panel,
-            Place(gpu, period, hours * 3600, screen_minutes * 60), Budget(budget, minutes * 60, batch=8), seeds,
-            honest_runs, honest_hours, families=_chosen("family", family, MINING_FAMILIES),
-            strategies=_chosen("strategy", strategy, STRATEGIES), jobs=jobs, seed=seed, model=_name(model),
-            note=_note(panel),
-        )  # fmt: skip
-        if replay is not None:
-            _again(attack, replay, trace)
-        else:
-            typer.echo(red_team(attack, output, told))
-
-
-def _chosen(what: str, given: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = sorted(set(given or ()) - set(known))
-    if wrong:
-        raise UsageError(f"--{what} {wrong[0]}", f"one of {', '.join(known)}", "Choose one.")
-    return tuple(one for one in known if not given or one in given)
-
-
-def _panel(model: Path | None, alpha: float, tiers: tuple[str, ...]) -> Panel:
-    """Read the evidence that was calibrated with the model."""
-    from hashwarden.training.job.proof import Panel
-
-    try:
-        calibration = EvidenceCalibration.model_validate(JobScorer(model).metadata.evidence)
-    except ValidationError as error:
-        got = "a model without calibrated evidence"
-        raise ModelError(got, "one that was calibrated", "Train it again: hashwarden train job") from error
-    return Panel(calibration, alpha, tuple(tier for tier in tiers if tier in calibration.tiers))
-
-
-def _note(panel: Panel) -> str:
-    """Say what the calibration answers for."""
-    tiers = {name: panel.calibration.tiers[name] for name in panel.tiers}
-    short = [name for name, tier in tiers.items() if tier.attainable_alpha > panel.alpha * (1 + 1e-9)]
-    said = (
-        f"As calibrated, {panel.alpha:g} of honest jobs may ever be confirmed: one in 1,000 GPU-days if a job is a day"
+    run_redteam(
+        Request(
+            output=output,
+            model=model,
+            seed=seed,
+            jobs=jobs,
+            budget=budget,
+            minutes=minutes,
+            seeds=seeds,
+            family=family,
+            strategy=strategy,
+            tier=tier,
+            gpu=gpu,
+            period=period,
+            hours=hours,
+            screen_minutes=screen_minutes,
+            alpha=alpha,
+            honest_runs=honest_runs,
+            honest_hours=honest_hours,
+            replay=replay,
+            trace=trace,
+        )
     )
-    said = said if panel.alpha == 1e-3 else f"As calibrated, {panel.alpha:g} of honest jobs may ever be confirmed"
-    if short:
-        said += f". Too few runs calibrate {', '.join(short)} for that: nothing is ever confirmed there"
-    return f"{said}."
-
-
-def _name(model: Path | None) -> str:
-    identity = JobScorer(model).identity
-    return f"the model {identity['name']} {identity['version']} (SHA-256 {identity['sha256'][:12]})"
-
-
-def _again(attack: Attack, path: Path, trace: Path | None) -> None:
-    """Play found evaders again, and write runs of them if asked."""
-    from hashwarden.model.trace_write import write_runs
-    from hashwarden.training.job.redteam_evaders import evader_runs, play_again, read_evaders
-    from hashwarden.training.synthesise.gpus import GPUS
-
-    evaders = read_evaders(path)
-    if trace is not None:
-        write_runs(trace, evader_runs(evaders, 1800.0, attack.seeds, sorted(GPUS), attack.seed))
-        typer.echo(trace)
-        return
-    for tried in play_again(evaders, attack.maker, attack.panel, attack.seeds, attack.seed):
-        missed = ", ".join(f"{tier} {tried.missed(tier):.0%}" for tier in tried.alarm_s)
-        family, strategy = tried.candidate.pair
-        typer.echo(f"{family}, {strategy}: {tried.share:.1%} of the hash rate kept; runs missed: {missed}")

@@ -1,30 +1,16 @@
-"""``hashwarden replay``: a trace through the whole path, to verdicts with evidence over time."""
+"""``hashwarden replay``: its flags."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from hashwarden.errors import UsageError
-from hashwarden.model.sequential_state import State
-from hashwarden.model.trace import Run
-from hashwarden.model.trace_read import iter_runs
-from hashwarden.serve.job_scorer import JobScorer
-from hashwarden.serve.replay import Replayed, replay
-from hashwarden.serve.replay_picture import draw
-from hashwarden.serve.replay_text import render
-from hashwarden.version import __version__
 
-__all__ = ["SCHEMA", "FailOn", "replay_command"]
-
-SCHEMA = "hashwarden.replay/1"
-PLAIN_WIDTH = 160
+__all__ = ["FailOn", "replay_command"]
 
 
 class FailOn(StrEnum):
@@ -60,69 +46,6 @@ def replay_command(  # noqa: PLR0913, PLR0917
     """
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha {alpha}", "a share above 0 and under 1", "0.001 is one honest job in 1,000.")
-    scorer = JobScorer(model)
-    done: list[Replayed] = []
-    console = Console(highlight=False, width=None if Console().is_terminal else PLAIN_WIDTH)
-    for one in replay(_chosen(trace, only or []), scorer, alpha):
-        done.append(one)
-        if not as_json:
-            render(one, console)
-    if picture is not None:
-        draw(done, picture, alpha)
-    code = int(any(_finding(one, fail_on) for one in done))
-    if as_json:
-        typer.echo(json.dumps(_document(done, scorer, alpha, code), indent=1))
-    raise typer.Exit(code)
+    from hashwarden.cli.run_replay import Order, run_replay
 
-
-def _chosen(trace: Path, only: list[str]) -> Iterator[Run]:
-    left = set(only)
-    for run in iter_runs(trace):
-        if not only or run.name in left:
-            left.discard(run.name)
-            yield run
-    if left:
-        raise UsageError(
-            f"no run called {', '.join(sorted(left))}", "names of runs in the trace", "Leave --only out to see all.",
-            where=str(trace),
-        )  # fmt: skip
-
-
-def _finding(one: Replayed, fail_on: FailOn) -> bool:
-    if fail_on is FailOn.NEVER:
-        return False
-    if fail_on is FailOn.ABSTAIN and one.verdict.state == "abstain":
-        return True
-    lowest = State.WATCHING if fail_on is FailOn.ABSTAIN else State[fail_on.name]
-    return one.worst >= lowest
-
-
-def _document(done: list[Replayed], scorer: JobScorer, alpha: float, code: int) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "hashwarden": __version__,
-        "model": dict(scorer.identity),
-        "alpha": alpha,
-        "exit_code": code,
-        "runs": [_record(one) for one in done],
-    }
-
-
-def _record(one: Replayed) -> dict[str, Any]:
-    track = one.track
-    return {
-        "run": one.run.name,
-        "label": one.run.label,
-        "family": one.run.family,
-        "strategy": one.run.strategy,
-        "origin": one.run.info.origin,
-        "samples": len(one.run),
-        "worst": one.worst.word,
-        "verdict": one.verdict.model_dump(mode="json"),
-        "changes": [change.model_dump(mode="json") for change in one.changes],
-        "evidence_over_time": {
-            "time_s": [round(t, 3) for t in track.times],
-            "strength": [round(s, 4) for s in track.strengths],
-            "state": [state.word for state in track.states],
-        },
-    }
+    raise typer.Exit(run_replay(Order(trace, model, alpha, tuple(only or ()), str(fail_on), picture, as_json)))

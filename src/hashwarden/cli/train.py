@@ -53,7 +53,7 @@ def train_job(  # noqa: PLR0913, PLR0917  each is a flag
     plan: Annotated[
         str, typer.Option(help="Synthesised runs to learn from, or 'none'. Example: --plan none", metavar="PLAN")
     ] = "train",
-    quick: Annotated[bool, typer.Option("--quick", help="A fit of about a minute, for trials.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A shorter fit, for trials.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random. Example: --seed 7", min=0)] = 0,
     threads: Annotated[
         int, typer.Option(help="Threads of the fit; with 1 a seed gives the same weights to the bit.", min=1)
@@ -63,7 +63,7 @@ def train_job(  # noqa: PLR0913, PLR0917  each is a flag
         str, typer.Option(help="Train on a Ray cluster: its address, 'auto' or 'local'. Example: --ray auto",
                           metavar="ADDRESS")
     ] = "",
-    workers: Annotated[int, typer.Option(help="Workers on the cluster; must divide the batch of 64.", min=1)] = 2,
+    workers: Annotated[int, typer.Option(help="Workers on the cluster; must divide the batch of 32.", min=1)] = 2,
 ) -> None:  # fmt: skip
     """Train the job model: live telemetry in, probability of mining and evidence out.
 
