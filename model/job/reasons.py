@@ -79,12 +79,21 @@ class Deciding(BaseModel):
     @property
     def words(self) -> str:
         """In words, with what was measured."""
-        quoted = ", ".join(f"{name} {_number(value)}" for name, value in list(self.values.items())[:SHOWN])
+        quoted = ", ".join(_quoted(name, value) for name, value in list(self.values.items())[:SHOWN])
         return f"{self.theme} ({quoted})"
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:,.0f}"
+_UNITS: Final = {"mib/s": " MiB/s", "1/s": "/s", "seconds": " s"}
+
+
+def _quoted(name: str, value: float) -> str:
+    """A channel and its value as a person reads them."""
+    channel = CHANNELS[INDEX[name]]
+    words = name.removesuffix("_ratio").removesuffix("_per_s").removesuffix("_mib").replace("_", " ")
+    if channel.unit == "ratio" and channel.high <= 2:
+        return f"{words} {value:.0%}"
+    number = f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}"
+    return f"{words} {number}{_UNITS.get(channel.unit, '')}"
 
 
 def theme_columns() -> dict[str, npt.NDArray[np.int64]]:

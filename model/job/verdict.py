@@ -8,6 +8,7 @@ from typing import Final, Literal, final
 from pydantic import BaseModel, ConfigDict, Field
 
 from hashwarden.model.job.reasons import Deciding
+from hashwarden.model.sequential_calibration import ladder
 from hashwarden.model.sequential_state import BLIND_TEXT, Blind, JobEvidence, State
 
 __all__ = ["SCHEMA", "EvidenceRecord", "JobVerdict", "reasons_of"]
@@ -115,15 +116,13 @@ def reasons_of(now: JobEvidence, deciding: tuple[Deciding, ...], alpha: float, l
     """What the state rests on, in words."""
     words: list[str] = []
     minutes = now.watched_s / 60
-    if now.state is State.CONFIRMED:
-        words.append(f"one honest job in {1 / alpha:,.0f} ever shows such evidence; confirmed after "
-                     f"{now.confirmed_s:,.0f} s of samples")  # fmt: skip
-    elif now.state is State.SUSPECT:
-        words.append(f"evidence {now.evidence[1]:.3g} of {now.thresholds[1]:.3g} needed for suspicion was reached")
-    elif now.state is State.WATCHING:
-        words.append(f"evidence {now.evidence[0]:.3g}: seen in one honest job in ten")
-    elif now.state is State.CLEAR:
+    if now.state is State.CLEAR:
         words.append(f"{minutes:,.1f} minutes of samples without evidence of mining; most like {likeliest}")
+    elif now.state >= State.WATCHING:
+        step = dict(zip((State.WATCHING, State.SUSPECT, State.CONFIRMED), ladder(alpha), strict=True))[now.state]
+        words.append(f"at most one honest job in {1 / step:,.0f} ever shows such evidence")
+    if now.state is State.CONFIRMED:
+        words.append(f"confirmed after {now.confirmed_s:,.0f} s of samples")
     if now.blind is not Blind.NO:
         words.append(BLIND_TEXT[now.blind])
     if not now.attainable and now.blind is not Blind.NO_CALIBRATION and now.blocks:

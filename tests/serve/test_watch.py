@@ -96,7 +96,7 @@ def test_a_miner_is_confirmed_with_what_decided_it(watch):
     assert last.deciding[0].theme == "integer work"
     assert last.deciding[0].values["integer_active_ratio"] == pytest.approx(0.89, abs=0.02)
     assert len(last.deciding) == 1  # the toy looks at nothing else
-    assert any("integer work (integer_active_ratio 0.8" in reason for reason in last.reasons)
+    assert any("integer work (integer active 8" in reason for reason in last.reasons)
     assert last.model == {"name": "toy"}
 
 
@@ -268,9 +268,8 @@ def test_what_speaks_against_mining_or_for_little_is_not_named():
     assert [d.theme for d in found] == names[:-5:-1]
     assert all(d.worth >= 0.3 for d in found)
     assert deciding(samples, np.zeros((4, C), bool), log_odds) == ()
-    assert Deciding(theme="power", worth=1, values={"power_ratio": 0.5, "x": 1234.0}).words == (
-        "power (power_ratio 0.50, x 1,234)"
-    )
+    values = {"power_ratio": 0.5, "launches_per_s": 1234.0, "pcie_tx_mib_per_s": 0.0}
+    assert Deciding(theme="all", worth=1, values=values).words == "all (power 50%, launches 1,234/s, pcie tx 0 MiB/s)"
 
 
 def test_a_window_is_bounded_and_begins_with_its_state():
