@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CLASSES", "MINING", "MINING_FAMILIES", "STRATEGIES"]
+__all__ = ["CLASSES", "HASH_OTHER", "MINING", "MINING_FAMILIES", "STRATEGIES"]
 
 CLASSES: Final = ("training", "inference", "mining", "hash-other", "hpc-other", "idle")
 """What a job does, by index."""
 
 MINING: Final = CLASSES.index("mining")
+
+HASH_OTHER: Final = CLASSES.index("hash-other")
+"""Hash work that is no mining: password audit, proofs, checksums. It runs the same instructions, so no counter tells
+it from mining for certain: the false-alarm bound does not cover it, and a site that does such work exempts it."""
 
 MINING_FAMILIES: Final = (
     "integer-hash",  # SHA-256d, SHA-3, BLAKE, Keccak: nothing but integer instructions

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hashwarden.errors import DataError
 from hashwarden.model.channels import TIERS, Group
-from hashwarden.model.job.taxonomy import CLASSES, MINING
+from hashwarden.model.job.taxonomy import CLASSES, HASH_OTHER, MINING
 from hashwarden.model.sequential import LONGEST_S
 from hashwarden.model.sequential_calibration import (
     BLOCK_S,
@@ -116,7 +116,8 @@ def calibrate(
     Parameters
     ----------
     honest : mapping of str to sequence of ScoredRun
-        By tier. Runs that stand for the work of the place where the model is used, and that no fit saw.
+        By tier. Runs that stand for the work of the place where the model is used, and that no fit saw. Other hash
+        work is set aside: the bound does not cover it (`hashwarden.model.job.taxonomy.HASH_OTHER`).
     horizon_s : float, optional
         Seconds that the bound covers without further assumptions; runs that were watched for less are left out. By
         default what 19 of 20 runs have.
@@ -137,6 +138,9 @@ def calibrate(
     """
     for tier, runs in honest.items():
         _check(tier, runs, groups)
+    honest = {tier: _covered(runs) for tier, runs in honest.items()}
+    for tier, runs in honest.items():
+        _check(tier, runs, groups)
     if not honest:
         raise DataError("no tier at all", "honest runs in at least one tier", "Score some.")
     horizon = min(_usual(runs) for runs in honest.values()) if horizon_s is None else horizon_s
@@ -149,6 +153,10 @@ def calibrate(
         for tier, runs in honest.items()
     }
     return EvidenceCalibration(tiers=tiers, horizon_s=horizon, made_by=f"hashwarden {__version__}")
+
+
+def _covered(runs: Sequence[ScoredRun]) -> list[ScoredRun]:
+    return [run for run in runs if run.label != CLASSES[HASH_OTHER]]
 
 
 def _usual(runs: Sequence[ScoredRun]) -> float:
@@ -211,7 +219,7 @@ def choose_payoff(
     Parameters
     ----------
     honest, mining : sequence of ScoredRun
-        Of one tier.
+        Of one tier; other hash work is set aside.
     alpha : float
         The bound that is meant; with too few honest runs the highest level of all stands in.
     horizon_s : float
@@ -222,6 +230,9 @@ def choose_payoff(
     Payoff or None
         None: the probability itself, also where nothing is better.
     """
+    honest = _covered(honest)
+    if not honest or not mining:
+        return None
     above = max(1, math.floor(alpha * WITHIN * (len(honest) + 1)))
     best, chosen = -math.inf, None
     for pays in _PAYOFFS:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hashwarden.model.channels import TIERS
 from hashwarden.model.job.network import JobNet
-from hashwarden.model.job.taxonomy import CLASSES, MINING
+from hashwarden.model.job.taxonomy import CLASSES, HASH_OTHER, MINING
 from hashwarden.model.sequential import Evidence
 from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.model.sequential_state import State
@@ -44,7 +44,9 @@ class TierFigures:
         Mining runs of each family that were confirmed, and all of them.
     strategies : dict of str to (int, int)
     honest, honest_confirmed : int
-        Runs that do not mine, and those of them that were confirmed at `ALPHA`: false alarms.
+        Runs that neither mine nor hash otherwise, and those of them that were confirmed at `ALPHA`: false alarms.
+    hashing, hashing_confirmed : int
+        Runs of hash work that is no mining, which the bound does not cover, and those that were confirmed.
     attainable_alpha : float
         The lowest false-alarm probability that the calibration can answer for.
     """
@@ -56,6 +58,8 @@ class TierFigures:
     strategies: dict[str, tuple[int, int]]
     honest: int
     honest_confirmed: int
+    hashing: int
+    hashing_confirmed: int
     attainable_alpha: float
 
 
@@ -77,11 +81,13 @@ def _tier(network: JobNet, data: Dataset, evidence: EvidenceCalibration, tier: s
         chances[said.run] = np.minimum(probabilities[:, MINING], 1.0)
     confirmed = _confirmed(data, rows, chances, evidence, tier)
     mines = data.label[rows] == MINING
-    mining, honest = rows[mines], rows[~mines]
+    hashes = data.label[rows] == HASH_OTHER
+    mining, rest, honest = rows[mines], rows[~mines], ~mines & ~hashes
     return TierFigures(
-        _auroc(score[mining], score[honest]), float(np.nanmean(losses)), table.tolist(),
+        _auroc(score[mining], score[rest]), float(np.nanmean(losses)), table.tolist(),
         _counts(data.family[mining], confirmed[mines]), _counts(data.strategy[mining], confirmed[mines]),
-        len(honest), int(confirmed[~mines].sum()), evidence.tiers[tier].attainable_alpha,
+        int(honest.sum()), int(confirmed[honest].sum()), int(hashes.sum()), int(confirmed[hashes].sum()),
+        evidence.tiers[tier].attainable_alpha,
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def against_alarms(outcomes: Sequence[Outcome]) -> list[list[float]]:
 
     A threshold just above each of the highest evidences of honest runs: the first has no alarm, the next has one.
     """
-    honest = [o for o in outcomes if not o.mining]
+    honest = [o for o in outcomes if o.honest]
     mining = np.array([o.rises[-1, 1] for o in outcomes if o.mining])
     days = sum(o.seconds for o in honest) / DAY_S
     if not len(mining) or not days:

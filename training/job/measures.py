@@ -15,9 +15,21 @@ import numpy.typing as npt
 from scipy import stats
 
 __all__ = [
-    "DAY_S", "PER_DAYS", "Alarms", "Found", "Outcome", "alarms", "at_rate", "auroc", "by", "found", "poisson_interval",
-    "records", "share_interval",
-]  # fmt: skip
+    "DAY_S",
+    "PER_DAYS",
+    "Alarms",
+    "Found",
+    "Outcome",
+    "alarms",
+    "at_rate",
+    "auroc",
+    "by",
+    "found",
+    "other_hash",
+    "poisson_interval",
+    "records",
+    "share_interval",
+]
 
 F64 = npt.NDArray[np.float64]
 DAY_S: Final = 86_400.0
@@ -67,6 +79,11 @@ class Outcome:
     def mining(self) -> bool:
         """Whether it mines."""
         return self.label == "mining"
+
+    @property
+    def honest(self) -> bool:
+        """Whether confirming it is a false alarm that the bound covers: it neither mines nor hashes otherwise."""
+        return self.label not in {"mining", "hash-other"}
 
     def alarm_at(self, threshold: float) -> float:
         """Seconds until the log evidence reached a threshold; infinite if never."""
@@ -129,17 +146,23 @@ class Alarms:
 
 
 def alarms(outcomes: Sequence[Outcome], threshold: float | None = None) -> Alarms:
-    """Count the honest runs that were confirmed as mining; one run raises one alarm at most.
+    """Count the honest runs that were confirmed as mining; one run raises one alarm at most. Other hash work is apart.
 
     Days after an alarm do not count as watched. ``threshold`` on the log evidence takes the place of the states.
     """
-    honest = [o for o in outcomes if not o.mining]
+    honest = [o for o in outcomes if o.honest]
     at = [o.alarm_s if threshold is None else o.alarm_at(threshold) for o in honest]
     days = sum(min(o.seconds, when) for o, when in zip(honest, at, strict=True)) / DAY_S
     count = sum(math.isfinite(when) for when in at)
     distinct = min(days, _distinct_days(honest))
     low, high = poisson_interval(count * distinct / days if days else 0, distinct / PER_DAYS)
     return Alarms(count, days, distinct, count / days * PER_DAYS if days else math.nan, low, high)
+
+
+def other_hash(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    """Runs of hash work that is no mining: how many were confirmed as mining, and how many there are."""
+    runs = [o for o in outcomes if o.label == "hash-other"]
+    return sum(math.isfinite(o.alarm_s) for o in runs), len(runs)
 
 
 def _distinct_days(outcomes: Sequence[Outcome]) -> float:
@@ -210,7 +233,7 @@ def at_rate(outcomes: Sequence[Outcome], per_1000_days: float) -> tuple[float, f
     Where the honest runs are too few to show so low a rate, it is the least threshold that none of them reaches, and
     the rate that comes back is what they could have shown: one alarm in the days watched.
     """
-    honest = [o for o in outcomes if not o.mining]
+    honest = [o for o in outcomes if o.honest]
     days = sum(o.seconds for o in honest) / DAY_S
     allowed = int(per_1000_days / PER_DAYS * days)
     tops = np.sort([o.rises[-1, 1] for o in honest])[::-1]

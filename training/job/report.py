@@ -80,12 +80,13 @@ def _short(result: Result) -> str:
 def _axis(result: Result, axis: str) -> str:
     head = ["detector", "counters", "AUROC, run", "worst fold", "AUROC, sample", "found", "within (half, 9 in 10)",
             "hash rate left", "false alarms per 1,000 GPU-days", "of kinds unseen",
-            "found at no alarm"]  # fmt: skip
+            "other hash work confirmed", "found at no alarm"]  # fmt: skip
     rows = [_axis_row(model, tier, m) for model, tiers in result["axes"][axis].items() for tier, m in tiers.items()]
     days = max(m["alarms"]["gpu_days"] for tiers in result["axes"][axis].values() for m in tiers.values())
     note = f"""The honest runs tested here are {number(days, 1)} GPU-days: they cannot show a rate of 1 per 1,000
 GPU-days. "Found at no alarm" puts the threshold of the evidence just above all of them, for every detector alike: the
-fairest comparison that so many days allow."""
+fairest comparison that so many days allow. Other hash work (password audit, proofs, checksums) is no honest run here:
+the bound does not cover it, and a site that does such work exempts it."""
     return f"## {AXIS_TITLES[axis]}\n\n{table(head, rows)}\n\n{note}\n"
 
 
@@ -94,7 +95,7 @@ def _axis_row(model: str, tier: str, m: Mapping[str, Any]) -> list[str]:
     ranks = [number(m[key]) for key in ("auroc_run", "auroc_run_worst", "auroc_sample")]
     told = [per_cent(f["share"]), ", ".join(within), per_cent(f["residual"]), rate(m["alarms"])]
     same = per_cent(m["same_rate"]["found"]["share"])
-    return [model, TIER_NAMES[tier], *ranks, *told, rate(m["alarms_unseen"]), same]
+    return [model, TIER_NAMES[tier], *ranks, *told, rate(m["alarms_unseen"]), "{} of {}".format(*m["other_hash"]), same]
 
 
 def _full_speed(result: Result) -> str:
@@ -154,7 +155,7 @@ def _kinds(result: Result) -> str:
             )
             lines.append([model, TIER_NAMES[tier], named or "no false alarm"])
     told = table(["detector", "counters", "kinds"], lines)
-    return f"## Honest work that was called mining\n\nOver all folds.\n\n{told}\n"
+    return f"## Other work that was called mining\n\nOver all folds.\n\n{told}\n"
 
 
 def _origin(result: Result) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from hashwarden.model.job.taxonomy import CLASSES
 from hashwarden.training.job.curves import against_alarms, over_time
 from hashwarden.training.job.folds import Fold
-from hashwarden.training.job.measures import Outcome, alarms, at_rate, auroc, by, found
+from hashwarden.training.job.measures import Outcome, alarms, at_rate, auroc, by, found, other_hash
 
 __all__ = ["NETWORK_NAME", "WITHIN_S", "FoldResult", "clean", "summarise"]
 
@@ -129,6 +129,7 @@ def _axis(results: Sequence[FoldResult], model: str, tier: str) -> dict[str, Any
         "found": asdict(found(pooled)),
         "hardest": {"held_out": results[worst].fold.held_out, "share": shares[worst]},
         "alarms": asdict(alarms(pooled)),
+        "other_hash": list(other_hash(pooled)),
         "alarms_unseen": asdict(alarms([o for o in pooled if o.unseen])),
         "same_rate": {"log_evidence": threshold, "rate": rate, "found": asdict(found(pooled, threshold))},
     }
@@ -169,9 +170,9 @@ def _int8(family: str) -> bool:
 
 
 def _kinds(results: Sequence[FoldResult], model: str, tier: str) -> dict[str, Any]:
-    """Name the kinds of honest work that raised a false alarm."""
+    """Name the kinds of work that were confirmed without mining, other hash work among them."""
     honest = by([o for o in _pool(results, model, tier) if not o.mining], lambda o: f"{o.label}/{o.family}")
-    counted = {kind: (alarms(some).count, len(some)) for kind, some in honest.items()}
+    counted = {kind: (sum(math.isfinite(o.alarm_s) for o in some), len(some)) for kind, some in honest.items()}
     return {kind: list(pair) for kind, pair in counted.items() if pair[0]}
 
 
@@ -199,7 +200,7 @@ def _origin(results: Sequence[FoldResult], origin: str) -> dict[str, Any]:
             here = [o for o in _pool(some, NETWORK_NAME, tier) if o.origin == origin]
             each = [_run_auroc([o for o in r.outcomes[NETWORK_NAME][tier] if o.origin == origin]) for r in some]
             if here:
-                counts = {"mining": sum(o.mining for o in here), "honest": sum(not o.mining for o in here)}
+                counts = {"mining": sum(o.mining for o in here), "honest": sum(o.honest for o in here)}
                 measured = {
                     "auroc_run": float(np.mean(each)),
                     "found": found(here).share,

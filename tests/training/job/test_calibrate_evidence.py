@@ -109,10 +109,23 @@ def test_a_payoff_is_chosen_where_probabilities_crowd():
         times = np.arange(601.0)
         return [ScoredRun(f"{label}{i}", times, 1 / (1 + np.exp(-z)), label) for i, z in enumerate(odds)]
 
-    honest, mining = runs(0.7, "hash-other", 40), runs(6.0, "mining", 20)
+    honest, mining = runs(0.7, "hpc-other", 40), runs(6.0, "mining", 20)
     chosen = choose_payoff(honest, mining, 0.05, 600.0)
     assert isinstance(chosen, Payoff)
     assert chosen(np.array([0.67]))[0] < 0.3
     assert chosen(np.array([0.9975]))[0] > 0.7
     far = choose_payoff(runs(-6, "idle", 40), mining, 0.05, 600.0)
     assert far is None
+
+
+def test_other_hash_work_is_set_aside():
+    """It may look like a miner for as long as it runs: among honest runs it would hide every miner."""
+    times = np.arange(601.0)
+    quiet = [ScoredRun(f"quiet{i}", times, np.full(601, 0.02), "training") for i in range(200)]
+    loud = [ScoredRun(f"loud{i}", times, np.full(601, 0.97), "hash-other") for i in range(20)]
+    with_them, without = calibrate({"gpm": [*quiet, *loud]}).tiers["gpm"], calibrate({"gpm": quiet}).tiers["gpm"]
+    assert with_them == without
+    assert with_them.runs == 200
+    with pytest.raises(DataError, match="0 runs"):
+        calibrate({"gpm": loud})
+    assert choose_payoff(loud, loud, 0.05, 600.0) is None

@@ -13,6 +13,7 @@ from hashwarden.training.job.measures import (
     auroc,
     by,
     found,
+    other_hash,
     poisson_interval,
     records,
     share_interval,
@@ -39,6 +40,13 @@ def test_a_run_that_was_watched_twice_is_one_run_for_the_interval():
     once, twice = alarms([outcome("idle", 0, days=10)]), alarms([outcome("idle", 0, days=10)] * 2)
     assert (twice.gpu_days, twice.distinct_days) == (20.0, 10.0)
     assert twice.high == once.high
+
+
+def test_other_hash_work_is_counted_apart():
+    hashing = [outcome("hash-other", 0, alarm_s=5.0), outcome("hash-other", 0, name="quiet")]
+    assert other_hash([*hashing, outcome(alarm_s=1.0), outcome("idle", 0)]) == (1, 2)
+    got = alarms([*hashing, outcome("idle", 0, days=3)])
+    assert (got.count, got.gpu_days) == (0, 3.0)
 
 
 def test_no_alarm_gives_the_rule_of_three():
