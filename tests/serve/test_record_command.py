@@ -94,7 +94,9 @@ def test_a_small_workload_is_recorded(environment, control, tmp_path):
         10,
     )
     np.testing.assert_allclose(column(run, "power_ratio"), 0.5)
-    assert np.nanmean(column(run, "integer_active_ratio")) == np.float32(0.04)
+    integer = column(run, "integer_active_ratio")
+    np.testing.assert_allclose(integer[np.isfinite(integer)], 0.04, rtol=1e-6)
+    assert np.isfinite(integer).sum() >= 3
     assert np.nanmax(column(run, "launches_per_s")) > 10
     names = pq.read_schema(path).names
     assert "pm_alu_ratio" not in names, "channels that nothing was seen of are no columns"

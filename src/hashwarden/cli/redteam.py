@@ -39,24 +39,9 @@ def redteam_command(  # noqa: PLR0913, PLR0917  each is a flag
 
     run_redteam(
         Request(
-            output=output,
-            model=model,
-            seed=seed,
-            jobs=jobs,
-            budget=budget,
-            minutes=minutes,
-            seeds=seeds,
-            family=family,
-            strategy=strategy,
-            tier=tier,
-            gpu=gpu,
-            period=period,
-            hours=hours,
-            screen_minutes=screen_minutes,
-            alpha=alpha,
-            honest_runs=honest_runs,
-            honest_hours=honest_hours,
-            replay=replay,
-            trace=trace,
+            output=output, model=model, seed=seed, jobs=jobs, budget=budget, minutes=minutes, seeds=seeds,
+            family=family, strategy=strategy, tier=tier, gpu=gpu, period=period, hours=hours,
+            screen_minutes=screen_minutes, alpha=alpha, honest_runs=honest_runs, honest_hours=honest_hours,
+            replay=replay, trace=trace,
         )
-    )
+    )  # fmt: skip
