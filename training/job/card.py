@@ -83,6 +83,13 @@ def _told(data: Dataset) -> dict[str, Any]:
             "by_class": dict(sorted(by_class.items())), "gpus": dict(sorted(gpus.items()))}  # fmt: skip
 
 
+_READ: Final = f"""
+"Confirmed" is the state that the evidence reaches at a false-alarm probability of {ALPHA:g} for a run, however long it
+is; a confirmed run that neither mines nor hashes otherwise is a false alarm. Other hash work (password audit, proofs,
+checksums) runs the same instructions: the bound does not cover it, and it is counted apart.
+"""
+
+
 def _replaced(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
@@ -103,11 +110,7 @@ numbers of state, version {record.version}, seed {record.seed}. Trained in {card
 
 ## On runs that neither fit nor calibration saw
 
-{unseen["runs"]} runs, {unseen["samples"]} samples, {unseen["hours"]} hours; {_origins(unseen)}.
-"Confirmed" is the state that the evidence reaches at a false-alarm probability of {ALPHA:g} for a run, however long it
-is; a confirmed run that neither mines nor hashes otherwise is a false alarm. Other hash work (password audit, proofs,
-checksums) runs the same instructions: the bound does not cover it, and it is counted apart.
-
+{unseen["runs"]} runs, {unseen["samples"]} samples, {unseen["hours"]} hours; {_origins(unseen)}. {_READ}
 {_overview(figures)}
 
 {_classes(figures["all"])}
