@@ -67,7 +67,7 @@ def test_plans_are_what_they_say():
     assert len(set(seeds)) == len(seeds)
     honest = plan_named("calibration")
     assert honest.runs >= 2200
-    assert {item.label for item in honest.items()} == set(CLASSES) - {"mining"}
+    assert {item.label for item in honest.items()} == set(CLASSES) - {"mining", "hash-other"}  # what the bound covers
     demo = list(plan_named("demo").items())
     assert [(item.label, item.strategy) for item in demo] == [
         ("training", "plain"), ("inference", "plain"), ("mining", "plain"), ("mining", "mimic-requests"),
