@@ -73,7 +73,9 @@ class Known:
     """Mining with the probability that stands in the share of PCIe traffic; nothing else matters."""
 
     path, identity = Path("known"), {"name": "known", "version": "1", "schema": "1", "sha256": "0" * 64}
-    metadata = SimpleNamespace(evidence=_calibration().model_dump(mode="json"), novelty_limits={"unlike": 5.0})
+    metadata = SimpleNamespace(
+        evidence=_calibration().model_dump(mode="json"), novelty_limits={"unlike": 5.0}, measured_on="nothing"
+    )
 
     def initial(self, n):
         return np.zeros((n, 1), np.float32)

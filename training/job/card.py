@@ -84,9 +84,10 @@ def _told(data: Dataset) -> dict[str, Any]:
 
 
 _READ: Final = f"""
-"Confirmed" is the state that the evidence reaches at a false-alarm probability of {ALPHA:g} for a run, however long it
-is; a confirmed run that neither mines nor hashes otherwise is a false alarm. Other hash work (password audit, proofs,
-checksums) runs the same instructions: the bound does not cover it, and it is counted apart.
+"Confirmed" is the state that the evidence reaches at a false-alarm probability of {ALPHA:g} for a run: without
+assumptions within the calibration's horizon, under a condition beyond it (docs/evidence.md). A confirmed run that
+neither mines nor hashes otherwise is a false alarm. Other hash work (password audit, proofs, checksums) runs the same
+instructions: the bound does not cover it, and it is counted apart.
 """
 
 

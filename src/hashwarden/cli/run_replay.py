@@ -46,6 +46,9 @@ def run_replay(order: Order) -> int:
     scorer = JobScorer(order.model)
     done: list[Replayed] = []
     console = Console(highlight=False, width=None if Console().is_terminal else PLAIN_WIDTH)
+    if not order.as_json:
+        told = scorer.metadata.measured_on  # what every number below rests on
+        console.print(f"model {scorer.identity['name']} {scorer.identity['version']}, learned from: {told}\n")
     for one in replay(_chosen(order.trace, order.only), scorer, order.alpha):
         done.append(one)
         if not order.as_json:

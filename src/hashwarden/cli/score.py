@@ -28,6 +28,8 @@ def score_command(
 ) -> None:  # fmt: skip
     """Score recorded traces again: probabilities, evidence and state at each sample, in a Parquet file.
 
+    Unlike `hashwarden replay` it does not abstain where a job shares its GPU or counters died in the middle.
+
     Example: hashwarden score /archive --output scores.parquet
     """
     from hashwarden.serve.archive import score_file, traces_in, write_scores
