@@ -98,11 +98,22 @@ def write_scores(output: Path, batches: Iterable[pa.RecordBatch], identity: dict
     -------
     int
         Rows.
+
+    Raises
+    ------
+    UsageError
+        If they cannot be written; what lay there is left as it was.
     """
     rows = 0
     schema = SCHEMA.with_metadata({f"hashwarden_model_{key}": value for key, value in identity.items()})
-    with atomic_bytes(output.resolve(), 0o644) as file, pq.ParquetWriter(file, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            rows += len(batch)
+    try:
+        with atomic_bytes(output.resolve(), 0o644) as file, pq.ParquetWriter(file, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                rows += len(batch)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written ({error.strerror or error})", "a file in a folder with room for it",
+            "Choose another --output.", where=str(output),
+        ) from error  # fmt: skip
     return rows
