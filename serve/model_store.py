@@ -202,11 +202,12 @@ class ModelStore:
         if home.exists():
             return self._checked(version)
         part = home.with_name(f"{version}.part")
-        part.mkdir(parents=True)
-        for name in (*_JUDGES, *_CARD):
-            if (file.parent / name).exists():
-                shutil.copyfile(file.parent / name, part / name)
-                _synced(part / name)
+        with _room(self.folder):
+            part.mkdir(parents=True)
+            for name in (*_JUDGES, *_CARD):
+                if (file.parent / name).exists():
+                    shutil.copyfile(file.parent / name, part / name)
+                    _synced(part / name)
         self._passed("copied")
         part.rename(home)
         _synced(home.parent)
@@ -248,10 +249,11 @@ class ModelStore:
 
     def _begin(self, record: Record) -> Record:
         home = self.folder / "generations" / f"{record.number:06d}"
-        home.mkdir(parents=True)
-        (home / "record.json").write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-        _synced(home / "record.json")
-        _synced(home)
+        with _room(self.folder):
+            home.mkdir(parents=True)
+            (home / "record.json").write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+            _synced(home / "record.json")
+            _synced(home)
         self._passed("recorded")
         link = self.folder / "current.part"
         link.symlink_to(Path("generations") / home.name)
@@ -308,6 +310,18 @@ class ModelStore:
 
 def _nobody(step: str) -> None:
     """Tell nobody."""
+
+
+@contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    """Say in one error that the store cannot be written; the present model serves on."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"the store cannot be written ({error.strerror or error})", "room for three files",
+            "Make room, or name another --store; the model in service is as it was.", where=str(folder),
+        ) from error  # fmt: skip
 
 
 def _synced(path: Path) -> None:

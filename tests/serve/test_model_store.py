@@ -1,6 +1,7 @@
 """The store: one link moves, whoever is killed when; changes wait for each other; what others can write is refused."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -181,3 +182,18 @@ def test_where_the_store_is(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
     assert default_store() == Path("/state/hashwarden/models")
+
+
+def test_a_full_disk_is_one_error_and_the_present_model_serves_on(store, tmp_path):
+    _promote(store, _model(tmp_path / "a", "first"))
+    before, large = store.present(), _model(tmp_path / "b", "second" * 20_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(UsageError, match="cannot be written"):
+            _promote(store, large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.present() == before
+    _promote(store, large)
+    assert store.present().number == before.number + 1
