@@ -56,10 +56,10 @@ class Recipe:
     warm: float = 0.1
     decay: float = 0.02
     clip: float = 1.0
-    smoothing: float = 0.03
+    smoothing: float = 0.0
     family_weight: float = 0.15
     settle_s: float = 20.0
-    classes: tuple[float, ...] = (0.19, 0.19, 0.36, 0.10, 0.12, 0.04)
+    classes: tuple[float, ...] = (0.18, 0.18, 0.32, 0.08, 0.20, 0.04)
     plain: float = 0.3
     tiers: tuple[float, ...] = (0.4, 0.15, 0.15, 0.1)
     channel_drop: float = 0.3
