@@ -41,7 +41,10 @@ LEAST_S: Final = 120.0
 _SHORT: Final = 0.05
 
 _KEPT: Final = ladder(1e-3)[0]
-_PAYOFFS: Final = (None, *(Payoff(low=low, high=low + width) for low in (-4.0, -2.0, 0.0, 2.0, 4.0) for width in (4.0, 8.0)))
+_PAYOFFS: Final = (
+    None,
+    *(Payoff(low=low, high=low + width) for low in (-4.0, -2.0, 0.0, 2.0, 4.0) for width in (4.0, 8.0)),
+)
 
 
 @final

@@ -26,6 +26,10 @@ ALPHA: Final = 1e-3
 _LEAST_S: Final = 120.0
 _USUAL: Final = 0.999
 _SETTLED_S: Final = 60.0
+_CHOOSING: Final = 6
+"""One honest run in six chooses what a score pays and calibrates nothing: the choice must see rare runs too."""
+_ENOUGH: Final = 1700
+"""Runs from which so many can be spared: what is left still answers for 1 in 1,000."""
 
 
 def scored(network: JobNet, data: Dataset, rows: I64, tier: str) -> list[ScoredRun]:
@@ -40,7 +44,7 @@ def scored(network: JobNet, data: Dataset, rows: I64, tier: str) -> list[ScoredR
 
 
 def calibrated(network: JobNet, honest: Dataset, data: Dataset, held: I64) -> EvidenceCalibration:
-    """Calibrate the evidence on honest runs; what a score pays is chosen on held-out runs of the fit.
+    """Calibrate the evidence on honest runs; what a score pays is chosen on some of them and on the fit's held-out runs.
 
     Parameters
     ----------
@@ -51,10 +55,16 @@ def calibrated(network: JobNet, honest: Dataset, data: Dataset, held: I64) -> Ev
         What the network was fitted on.
     held : int64 array
         Runs of it that were held out.
+
+    Returns
+    -------
+    EvidenceCalibration
+        Of the tiers that some honest run shows in full; of another nothing is known.
     """
     everything = np.arange(len(honest))
-    runs = {tier: scored(network, honest, everything, tier) for tier in TIERS}
-    payoffs = {tier: _payoff(scored(network, data, held, tier)) for tier in TIERS}
+    tiers = [tier for tier, groups in TIERS.items() if honest.shows(groups).any()]
+    runs = {tier: scored(network, honest, everything, tier) for tier in tiers}
+    payoffs = {tier: _payoff(scored(network, data, held, tier)) for tier in tiers}
     return calibrate(runs, payoffs=payoffs)
 
 

@@ -22,8 +22,8 @@ Told = Callable[[str], None]
 HORIZON_S: Final = 900.0
 """Each run that calibrates the evidence is watched for at least so long."""
 
-_CALIBRATION_RUNS: Final = 2000
-"""A false-alarm probability of 1 in 1,000 takes 1,333 in each tier; some runs are short, some never launch anything."""
+_CALIBRATION_RUNS: Final = 2400
+"""A false-alarm probability of 1 in 1,000 takes 1,333 in each tier; some never launch anything, some only choose."""
 
 _CARD_RUNS: Final = 400
 _CARD_S: Final = 600.0

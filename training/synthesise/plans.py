@@ -173,7 +173,7 @@ def _demo() -> tuple[Item, ...]:
 
 
 PLANS: Final[tuple[CorpusPlan, ...]] = (
-    CorpusPlan("train", "Learned from; the fit hides groups of channels itself", 5000, 1, _LEARNED, tiers=("all",)),
+    CorpusPlan("train", "Learned from; the fit hides groups of channels itself", 7500, 1, _LEARNED, tiers=("all",)),
     CorpusPlan("calibration", "Honest runs only: calibrates the evidence", 2400, 2, _HONEST, (120, 900)),
     CorpusPlan("evaluation", "Measured on", 1600, 3),
     CorpusPlan("reference", "Ships with the repository", 60, 4, samples=(150, 260), most_s=3600.0),
