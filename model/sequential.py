@@ -6,7 +6,7 @@ of the calibration the bound needs only that the job is exchangeable with the ca
 the threshold is higher, and Ville's inequality (1939) holds for jobs whose excursions are bounded. Theorems, proofs,
 sources and measured delays: docs/evidence.md.
 
-N = jobs, L = 3 steps of the ladder, J = fractions.
+The rules lie in `hashwarden.model.sequential_rules`. N = jobs, J = fractions.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.errors import DataError, UsageError
+from hashwarden.errors import DataError
 from hashwarden.model.sequential_books import Books
 from hashwarden.model.sequential_calibration import EvidenceCalibration
-from hashwarden.model.sequential_math import bet, boldness
-from hashwarden.model.sequential_state import Blind, EvidenceState, State
+from hashwarden.model.sequential_rules import BLIND_S, CONFIRMED, LONGEST_S, Terms, blindness, noticed, states
+from hashwarden.model.sequential_state import Blind, EvidenceState
 
 __all__ = ["BLIND_S", "LONGEST_S", "Evidence"]
 
@@ -30,16 +30,7 @@ I8 = npt.NDArray[np.int8]
 I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-LONGEST_S: Final = 60.0
-"""Longest time that one sample speaks for; what a gap has beyond it was not watched."""
-
-BLIND_S: Final = 60.0
-"""Seconds without a sample that can be judged, after which the state is ``abstain``."""
-
-_UNKNOWN_S: Final = 120.0
-"""Time constant of the share of samples that are unlike anything known; over a half is too much."""
-
-_CONFIRMED: Final = 2
+_NO: Final = np.int8(Blind.NO)
 
 
 @final
@@ -61,14 +52,8 @@ class Evidence:
     """
 
     def __init__(self, calibration: EvidenceCalibration, alpha: float = 1e-3, jobs: int = 1) -> None:
-        if not 0 < alpha < 1:
-            raise UsageError(f"alpha {alpha}", "a share above 0 and under 1", "0.001 is one honest job in 1,000.")
         self.calibration, self.alpha = calibration, alpha
-        self._fractions = np.array(calibration.fractions)
-        self._nulls = calibration.nulls(alpha)
-        self._within, self._beyond = (calibration.thresholds(alpha, beyond) for beyond in (False, True))
-        enough = [tier.attainable_alpha <= alpha * (1 + 1e-9) for tier in calibration.tiers.values()]
-        self._enough = np.array([*enough, False])
+        self._terms = Terms(calibration, alpha)
         self._books = Books.new(jobs, len(calibration.fractions))
 
     def __len__(self) -> int:
@@ -117,8 +102,7 @@ class Evidence:
         unlike = np.zeros(len(rows), np.bool_) if unlike is None else unlike
         score, dt = np.asarray(p_mining, np.float64), np.asarray(dt, np.float64)
         self._check(score, dt, tier, blind, rows)
-        blind = np.where((blind == Blind.NO) & (tier < 0), np.int8(Blind.NO_CALIBRATION), blind)
-        blind = np.where((blind == Blind.NO) & ~np.isfinite(score), np.int8(Blind.NO_SCORE), blind).astype(np.int8)
+        blind = blindness(blind, tier, score)
         closed = self._gather(rows, score, dt, tier, blind)
         self._bet(rows[closed])
         self._notice(rows, dt, blind, unlike)
@@ -147,78 +131,59 @@ class Evidence:
         wrong = ""
         if not len(score) == len(dt) == len(tier) == len(blind) == len(rows):
             wrong = f"{len(score)} scores, {len(dt)} times and {len(tier)} tiers for {len(rows)} jobs"
-        elif ((score < 0) | (score > 1 + 1e-6))[blind == Blind.NO].any():
+        elif ((score < 0) | (score > 1 + 1e-6))[blind == _NO].any():
             wrong = "a probability outside 0 to 1"
         elif not (dt >= 0).all():
             wrong = "time that runs backwards or is no number"
-        elif len(tier) and not -1 <= tier.min() <= tier.max() < len(self._nulls):
+        elif len(tier) and not -1 <= tier.min() <= tier.max() < len(self._terms.nulls):
             wrong = "a tier that the calibration does not have"
         if wrong:
             raise DataError(wrong, "one score from 0 to 1, one time and one tier for each job", "Check the scorer.")
 
     def _gather(self, rows: I64, score: F64, dt: F64, tier: I64, blind: I8) -> Bools:
         """Add the samples that can be judged to their blocks; tells which blocks are full."""
-        books, good = self._books, blind == Blind.NO
+        books, good = self._books, blind == _NO
         at, tiers = rows[good], tier[good]
-        books.score_sum[at] += self._paid(score[good], tiers)
-        books.null_sum[at] += self._nulls[tiers]
+        books.score_sum[at] += self._terms.paid(score[good], tiers)
+        books.null_sum[at] += self._terms.nulls[tiers]
         books.samples[at] += 1
         books.covered_s[at] += np.minimum(dt[good], LONGEST_S)
         books.tier[at] = tiers
-        full: Bools = good & (books.covered_s[rows] >= self.calibration.block_s * (1 - 1e-6))
+        full: Bools = good & (books.covered_s[rows] >= self._terms.full_s)
         return full
-
-    def _paid(self, score: F64, tiers: I64) -> F64:
-        paid = np.empty(len(score))
-        for index, tier in enumerate(self.calibration.tiers.values()):
-            paid[tiers == index] = tier.pays(score[tiers == index])
-        return paid
 
     def _bet(self, at: I64) -> None:
         """Bet on the full blocks and begin new ones."""
+        if not len(at):
+            return
         books, n = self._books, self._books.samples[at].astype(np.float64)
         age = books.watched_s[at] + books.covered_s[at]
-        fractions = boldness(age, self.calibration.horizon_s)[:, None, None] * self._fractions
-        score = np.repeat((books.score_sum[at] / n)[:, None], self._nulls.shape[1], axis=1)
-        blocks = np.repeat(books.blocks[at].astype(np.float64)[:, None], self._nulls.shape[1], axis=1)
-        null = books.null_sum[at] / n[:, None]
-        books.wealth[at], books.evidence[at] = bet(books.wealth[at], blocks, score, null, fractions)
+        played = self._terms.play(
+            books.wealth[at], books.raised[at], books.blocks[at].astype(np.float64)[None],
+            (books.score_sum[at] / n)[None], (books.null_sum[at] / n[:, None])[None], age[None],
+        )  # fmt: skip
+        books.wealth[at], books.evidence[at], books.raised[at] = played.wealth[0], played.evidence[0], played.raised[0]
         books.watched_s[at] = age
         books.blocks[at] += 1
         for name in ("score_sum", "null_sum", "samples", "covered_s"):
             getattr(books, name)[at] = 0
-        reached = books.evidence[at] >= self._thresholds(at)
-        books.raised[at] = reached | (books.raised[at] & (books.evidence[at] >= 1.0))
-        new = reached[:, _CONFIRMED] & np.isnan(books.confirmed_s[at])
+        new = played.reached[0, :, CONFIRMED] & np.isnan(books.confirmed_s[at])
         books.confirmed_s[at[new]] = age[new]
-
-    def _thresholds(self, at: I64) -> F64:
-        beyond = self._books.watched_s[at] > self.calibration.horizon_s * (1 + 1e-9)
-        return np.where(beyond[:, None], self._beyond, self._within)
 
     def _notice(self, rows: I64, dt: F64, blind: I8, unlike: Bools) -> None:
         """What is no evidence but belongs to the state: blindness and unknown work."""
-        books, good = self._books, blind == Blind.NO
+        books = self._books
         books.blind[rows] = blind
-        books.blind_s[rows] = np.where(good, 0.0, books.blind_s[rows] + dt)
-        share = books.unknown[rows]
-        pull = -np.expm1(-np.minimum(dt, LONGEST_S) / _UNKNOWN_S) * good
-        books.unknown[rows] = share + pull * (unlike - share)
+        now = noticed(books.blind_s[rows], books.unknown[rows], dt[None], (blind == _NO)[None], unlike[None])
+        books.blind_s[rows], books.unknown[rows] = now[0][0], now[1][0]
 
     def _state(self, rows: I64, closed: Bools) -> EvidenceState:
-        books = self._books
-        reason = books.blind[rows].copy()
-        new, odd = books.blocks[rows] == 0, books.unknown[rows] > 0.5
-        reason[(reason == Blind.NO) & new] = Blind.STARTING
-        reason[(reason == Blind.NO) & odd] = Blind.UNKNOWN_WORK
-        abstains = new | odd | (books.blind_s[rows] >= BLIND_S)
-        raised = books.raised[rows]
-        state = np.where(abstains, State.ABSTAIN, np.where(raised[:, 0], State.WATCHING, State.CLEAR))
-        state = np.where(raised[:, 1], State.SUSPECT, state)
-        state = np.where(~np.isnan(books.confirmed_s[rows]), State.CONFIRMED, state)
-        beyond = books.watched_s[rows] > self.calibration.horizon_s * (1 + 1e-9)
+        books, terms, confirmed_s = self._books, self._terms, self._books.confirmed_s[rows]
+        watched_s, blind_s, raised = books.watched_s[rows], books.blind_s[rows], books.raised[rows]
+        state, reason = states(
+            books.blocks[rows], books.unknown[rows], books.blind[rows], blind_s, raised, ~np.isnan(confirmed_s)
+        )
         return EvidenceState(
-            state.astype(np.int8), reason, books.evidence[rows].copy(), self._thresholds(rows),
-            books.blocks[rows].copy(), books.watched_s[rows].copy(), books.blind_s[rows].copy(),
-            books.confirmed_s[rows].copy(), beyond, self._enough[books.tier[rows]], closed,
+            state, reason, books.evidence[rows], terms.thresholds(watched_s), books.blocks[rows], watched_s, blind_s,
+            confirmed_s, terms.beyond(watched_s), terms.enough[books.tier[rows]], closed,
         )  # fmt: skip

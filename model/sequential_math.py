@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CAP", "FRACTIONS", "LEVEL", "START_BLOCKS", "bet", "boldness", "levels", "remaining"]
+__all__ = ["CAP", "FRACTIONS", "LEVEL", "START_BLOCKS", "bet", "bets", "boldness", "levels", "remaining"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -73,9 +73,19 @@ def bet(wealth: F64, blocks: F64, score: F64, null: F64, fractions: F64) -> tupl
     evidence : float64 array, shape (...,)
         Mean wealth and the weight that has not started yet; 1 before the first block.
     """
+    grown, evidence = bets(wealth, blocks[None], score[None], null[None], fractions[None])
+    return grown[0], evidence[0]
+
+
+def bets(wealth: F64, blocks: F64, score: F64, null: F64, fractions: F64) -> tuple[F64, F64]:
+    """Bet on K blocks, one after the other: `bet`, with K as the first axis of all but the wealth before them."""
     before, after = remaining(blocks), remaining(blocks + 1.0)
-    factor = 1.0 - fractions + fractions * (score / null)[..., None]
-    grown: F64 = np.minimum((wealth + (before - after)[..., None]) * factor, CAP)
+    factor: F64 = 1.0 - fractions + fractions * (score / null)[..., None]
+    grown = np.empty(factor.shape)
+    for now, weight, times in zip(grown, (before - after)[..., None], factor, strict=True):
+        np.add(wealth, weight, out=now)
+        np.multiply(now, times, out=now)
+        wealth = np.minimum(now, CAP, out=now)
     return grown, grown.mean(axis=-1) + after
 
 

@@ -10,15 +10,14 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.errors import ModelError
 from hashwarden.model.job.verdict import JobVerdict
-from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.model.sequential_state import State
 from hashwarden.model.trace import Run
+from hashwarden.serve.calibrated import calibration_of, novelty_limit_of
 from hashwarden.serve.job_scorer import JobScorer
 from hashwarden.serve.watch import JobWatch, Sample
 
-__all__ = ["POINTS", "Replayed", "Track", "calibration_of", "replay"]
+__all__ = ["POINTS", "Replayed", "Track", "replay"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -94,23 +93,6 @@ class Replayed:
     track: Track
 
 
-def calibration_of(scorer: JobScorer) -> EvidenceCalibration:
-    """The calibration that a model file carries.
-
-    Raises
-    ------
-    ModelError
-        If it carries none, or one that does not fit this version.
-    """
-    try:
-        return EvidenceCalibration.model_validate(scorer.metadata.evidence)
-    except ValueError as error:
-        raise ModelError(
-            "no calibration of evidence that can be read", "one made by hashwarden train job of this version",
-            "Train the model again, or use the shipped one.", where=str(scorer.path),
-        ) from error  # fmt: skip
-
-
 def replay(runs: Iterable[Run], scorer: JobScorer, alpha: float = 1e-3) -> Iterator[Replayed]:
     """Replay runs in their order.
 
@@ -130,8 +112,7 @@ def replay(runs: Iterable[Run], scorer: JobScorer, alpha: float = 1e-3) -> Itera
     """
     calibration, source = calibration_of(scorer), iter(runs)
     while part := list(islice(source, TOGETHER)):
-        unlike = scorer.metadata.novelty_limits.get("unlike", np.inf)
-        watch = JobWatch(scorer, calibration, alpha, unlike, scorer.identity)
+        watch = JobWatch(scorer, calibration, alpha, novelty_limit_of(scorer), scorer.identity)
         yield from _together(part, watch)
 
 

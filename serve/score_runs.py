@@ -1,4 +1,8 @@
-"""Scores runs of a trace again, block by block: judged, through the sequence graph, into evidence; in flat memory."""
+"""Scores runs of a trace again, block by block: judged, through the sequence graph, into evidence; in flat memory.
+
+What decides is what decides of jobs as they are watched (`hashwarden.serve.sight`,
+`hashwarden.model.sequential_rules`): the same run ends in the same state, for the same reason.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,14 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.model.channels import CHANNELS, Group
 from hashwarden.model.job.taxonomy import MINING
 from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.model.sequential_state import State
 from hashwarden.model.trace import Run
-from hashwarden.model.validity import Validity
+from hashwarden.model.validity import Judged, Validity
+from hashwarden.serve.calibrated import calibration_of, novelty_limit_of
 from hashwarden.serve.job_scorer import JobScorer
+from hashwarden.serve.sight import Presence, Seen, Sight, given, settled
 from hashwarden.serve.weighing import Weighing
 
 __all__ = ["ALPHA", "Scored", "score_blocks", "score_run"]
@@ -24,7 +29,6 @@ __all__ = ["ALPHA", "Scored", "score_blocks", "score_run"]
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int8]
-I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 ALPHA: Final = 1e-3
@@ -77,8 +81,13 @@ def score_blocks(scorer: JobScorer, blocks: Iterable[Run]) -> Iterator[Scored]:
     ------
     Scored
         One for each piece.
+
+    Raises
+    ------
+    ModelError
+        If the model carries no calibration that can be read.
     """
-    calibration = EvidenceCalibration.model_validate(scorer.metadata.evidence)
+    calibration = calibration_of(scorer)
     for _, pieces in groupby(blocks, key=lambda piece: piece.name):
         stream = _Stream(scorer, calibration)
         for piece in pieces:
@@ -95,29 +104,34 @@ class _Stream:
     """One run, as far as it came."""
 
     def __init__(self, scorer: JobScorer, calibration: EvidenceCalibration) -> None:
-        self._scorer, self._calibration = scorer, calibration
-        self._validity, self._weighing = Validity(), Weighing(calibration, ALPHA)
+        self._scorer, self._limit = scorer, novelty_limit_of(scorer)
+        self._validity, self._presence, self._sight = Validity(), Presence(), Sight(calibration)
+        self._weighing = Weighing(calibration, ALPHA)
         self._state: F32 | None = None
         self._last: float | None = None
+        self._novelty: F64 = np.array(np.nan)
 
     def score(self, piece: Run) -> Scored:
-        judged = self._validity.block(piece.times, piece.values)
-        times, masks = piece.times[judged.fresh], judged.mask[judged.fresh]
-        samples = np.where(masks, judged.values[judged.fresh], np.float32(0))
-        first = times[:1] if self._last is None else [self._last]
-        dts = np.diff(times, prepend=first)
-        said = self._scorer.sequence(samples[None], masks[None], dts[None].astype(np.float32), self._state)
+        times, judged, seen = self._look(piece)
+        dts = np.diff(times, prepend=times[:1] if self._last is None else [self._last])
+        samples = np.where(seen.masks, judged.values, np.float32(0))
+        said = self._scorer.sequence(samples[None], seen.masks[None], dts[None].astype(np.float32), self._state)
         self._state, self._last = said.state, float(times[-1]) if len(times) else self._last
-        probabilities = said.probabilities[0]
-        weighed = self._weighing.weigh(probabilities[:, MINING], dts, self._tiers(masks))
-        return Scored(piece, times, probabilities, said.families[0], said.novelty[0], *weighed)
+        probabilities, novelty = said.probabilities[0], said.novelty[0]
+        chance = np.clip(probabilities[:, MINING], 0.0, 1.0).astype(np.float64)
+        weighed = self._weighing.weigh(chance, dts, seen.tiers, seen.blind, self._unlike(novelty, dts))
+        return Scored(piece, times, probabilities, said.families[0], novelty, *weighed)
 
-    def _tiers(self, masks: Bools) -> I64:
-        """The tier of each sample, by the groups that it shows anything of."""
-        names = sorted({channel.group for channel in CHANNELS})
-        shown = np.stack([masks[:, [c.group == name for c in CHANNELS]].any(1) for name in names], 1)
-        kinds, place = np.unique(shown, axis=0, return_inverse=True)
-        groups: list[frozenset[Group]] = [frozenset(n for n, there in zip(names, row, strict=True) if there)
-                                          for row in kinds]  # fmt: skip
-        tiers = np.array([self._calibration.tier_of(each) for each in groups], np.int64)
-        return tiers[place.reshape(-1)] if len(masks) else np.zeros(0, np.int64)
+    def _look(self, piece: Run) -> tuple[F64, Judged, Seen]:
+        """The samples that are not stale."""
+        judged = self._validity.block(piece.times, piece.values)
+        times = piece.times[judged.fresh]
+        if not judged.fresh.all():
+            judged = Judged(*(getattr(judged, name)[judged.fresh] for name in Judged.__slots__))
+        return times, judged, self._sight.look(judged, self._presence.see(times, given(judged)))
+
+    def _unlike(self, novelty: F32, dts: F64) -> Bools:
+        """Whether work is farther from all that is known than the model allows."""
+        means = settled(self._novelty, novelty.astype(np.float64), dts)
+        self._novelty = means[-1] if len(means) else self._novelty
+        return means > self._limit

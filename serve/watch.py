@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Final, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
 
 from hashwarden.errors import UsageError
-from hashwarden.model.channels import CHANNELS, Group
+from hashwarden.model.channels import CHANNELS, GROUPS
 from hashwarden.model.job.reasons import Deciding
 from hashwarden.model.job.taxonomy import CLASSES, MINING, MINING_FAMILIES
 from hashwarden.model.job.verdict import EvidenceRecord, JobVerdict, reasons_of
-from hashwarden.model.sequential import BLIND_S, Evidence
+from hashwarden.model.sequential import Evidence
 from hashwarden.model.sequential_calibration import EvidenceCalibration
+from hashwarden.model.sequential_rules import BLIND_S
 from hashwarden.model.sequential_state import BLIND_TEXT, Blind, JobEvidence, State
-from hashwarden.model.validity import Validity
-from hashwarden.serve.watch_sight import Presence, Seen, Sight
+from hashwarden.model.validity import Judged, Validity
+from hashwarden.serve.sight import Presence, Seen, Sight, given, settled
 from hashwarden.serve.watch_window import Window
 
 __all__ = ["JobWatch", "Sample", "Scorer"]
@@ -32,8 +34,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-_MEAN_S: Final = 60.0
-"""Time constant of the probabilities that a verdict shows."""
+_NONE: Final = np.zeros(len(GROUPS), np.bool_)
 
 
 class Scorer(Protocol):
@@ -77,8 +78,8 @@ class _Job:
     told: tuple[State, Blind] | None = None
     deciding: tuple[Deciding, ...] = ()
     tier: int = -1
-    groups: frozenset[Group] = frozenset()
-    lost: frozenset[Group] = frozenset()
+    groups: Bools = field(default_factory=_NONE.copy)
+    lost: Bools = field(default_factory=_NONE.copy)
 
     def since(self, time_s: float) -> float:
         """Seconds since the sample before, 0 for the first."""
@@ -137,23 +138,19 @@ class JobWatch:
         jobs = [self._job(sample.job) for sample in samples]
         if not jobs:
             return []
-        judged = [job.validity.step(s.time_s, s.values) for job, s in zip(jobs, samples, strict=True)]
-        seen = [
-            self._sight.look(each, s.time_s, job.presence) for job, s, each in zip(jobs, samples, judged, strict=True)
-        ]
-        dts = np.array([job.since(s.time_s) if j.fresh else 0.0
-                        for job, s, j in zip(jobs, samples, judged, strict=True)])  # fmt: skip
+        judged = _stacked([job.validity.step(s.time_s, s.values) for job, s in zip(jobs, samples, strict=True)])
+        fresh = judged.fresh
+        held = self._held(jobs, samples, judged)
+        seen = self._sight.look(judged, held)
+        dts = np.array([job.since(s.time_s) if new else 0.0
+                        for job, s, new in zip(jobs, samples, fresh, strict=True)])  # fmt: skip
         rows = np.array([job.row for job in jobs])
-        fresh = np.array([bool(each.fresh) for each in judged])
-        masks = np.stack([each.mask for each in seen])
-        values = np.where(masks, np.stack([each.values for each in judged]), np.float32(0))
-        self._keep(jobs, seen, values, masks, dts, fresh)
-        chances = self._score(rows, values, masks, dts, fresh)
-        waited = [job.ticked_s for job in jobs]
-        state = self._evidence.update(
-            chances, np.maximum(dts - waited, 0.0), np.array([each.tier for each in seen]),
-            np.array([each.blind for each in seen], np.int8), self._means[rows, -1] > self._unlike, rows,
-        )  # fmt: skip
+        values = np.where(seen.masks, judged.values, np.float32(0))
+        self._keep(jobs, seen, held, values, dts, fresh)
+        chances = self._score(rows, values, seen.masks, dts, fresh)
+        late = np.maximum(dts - [job.ticked_s for job in jobs], 0.0)
+        unlike = self._means[rows, -1] > self._unlike
+        state = self._evidence.update(chances, late, seen.tiers, seen.blind, unlike, rows)
         for job, sample, new in zip(jobs, samples, fresh, strict=True):
             if new:
                 job.last_s, job.ticked_s = sample.time_s, 0.0
@@ -246,14 +243,22 @@ class JobWatch:
         self._means = np.concatenate([self._means, np.full((more, self._means.shape[1]), np.nan, np.float32)])
         self._free += range(size + more - 1, size - 1, -1)
 
+    @staticmethod
+    def _held(jobs: list[_Job], samples: Sequence[Sample], judged: Judged) -> Bools:
+        """The groups of channels that count as there."""
+        held = given(judged)
+        for i in np.flatnonzero(judged.fresh):
+            held[i] = jobs[i].presence.see(np.array([samples[i].time_s]), held[i : i + 1])
+        return held
+
     def _keep(  # noqa: PLR0913, PLR0917
-        self, jobs: list[_Job], seen: list[Seen], values: F32, masks: Bools, dts: F64, fresh: Bools
+        self, jobs: list[_Job], seen: Seen, held: Bools, values: F32, dts: F64, fresh: Bools
     ) -> None:
         """What verdicts need later: the window, the tier, the groups that fell silent."""
-        for i, (job, look) in enumerate(zip(jobs, seen, strict=True)):
-            if fresh[i]:
-                job.window.add(values[i], masks[i], float(dts[i]), self._state[job.row])
-                job.tier, job.lost, job.groups = look.tier, job.groups - look.groups, job.groups | look.groups
+        for i in np.flatnonzero(fresh):
+            job = jobs[i]
+            job.window.add(values[i], seen.masks[i], float(dts[i]), self._state[job.row])
+            job.tier, job.lost, job.groups = int(seen.tiers[i]), job.groups & ~held[i], job.groups | held[i]
 
     def _score(self, rows: I64, values: F32, masks: Bools, dts: F64, fresh: Bools) -> F64:
         """One step of the network for the fresh samples; NaN for the others."""
@@ -264,8 +269,7 @@ class JobWatch:
             self._state[at] = said.state
             chances[fresh] = np.clip(said.probabilities[:, MINING], 0.0, 1.0)
             now = np.concatenate([said.probabilities, said.families, said.novelty[:, None]], axis=1)
-            pull = np.where(np.isnan(self._means[at]), 1.0, -np.expm1(-dt / _MEAN_S))
-            self._means[at] = np.where(np.isnan(self._means[at]), now, self._means[at] + pull * (now - self._means[at]))
+            self._means[at] = settled(self._means[at], now[None], np.broadcast_to(dt, now.shape)[None])[0]
         return chances
 
     def _changed(self, found: Mapping[str, JobEvidence]) -> list[JobVerdict]:
@@ -289,7 +293,7 @@ class JobWatch:
         chances = {c: round(float(p), 4) for c, p in zip(CLASSES, classes, strict=True)} if scored else {}
         family = int(np.argmax(families)) if scored and now.state >= State.WATCHING else -1
         likeliest = max(chances, key=lambda c: chances[c], default="nothing known")
-        lost = [f"{group} counters say nothing any more" for group in sorted(job.lost)]
+        lost = [f"{group} counters say nothing any more" for group in sorted(compress(GROUPS, job.lost))]
         return JobVerdict(
             job=name,
             time_s=float(job.last_s or 0.0),
@@ -306,3 +310,8 @@ class JobWatch:
             novelty=round(float(means[-1]), 3) if scored else 0.0,
             model=self._identity,
         )
+
+
+def _stacked(judged: Sequence[Judged]) -> Judged:
+    """Samples of several jobs as rows."""
+    return Judged(*(np.stack([getattr(one, name) for one in judged]) for name in Judged.__slots__))

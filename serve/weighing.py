@@ -1,30 +1,46 @@
-"""The evidence of one run that is at hand as a whole: the same as sample by sample, at the cost of its blocks.
+"""The evidence of one run that is at hand, many samples at a time: as sample by sample, at a fraction of the cost.
 
-Evidence changes where a block of about 10 s is full. A block whose samples are all judged in one tier goes in as one
-sample that pays what they pay on average and lasts as long as they last; everything else goes in one by one.
+The rules are those of the live evidence (`hashwarden.model.sequential_rules`), and so is what is kept from one piece to
+the next. T = samples, G = those of them that count, K = blocks of about 10 s that they fill.
 """
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.model.sequential import LONGEST_S, Evidence
+from hashwarden.model.sequential_books import Books
 from hashwarden.model.sequential_calibration import EvidenceCalibration
+from hashwarden.model.sequential_rules import CONFIRMED, LONGEST_S, Terms, blindness, noticed, states
 from hashwarden.model.sequential_state import Blind
 
 __all__ = ["Weighing"]
 
-F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int8]
 I64 = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
-_CONFIRMED: Final = 2
-_WHOLE: Final = 1 - 1e-6
-_SEEING: Final = (Blind.NO, Blind.STARTING)
+_NO: Final = np.int8(Blind.NO)
+
+
+class _Course(NamedTuple):
+    """Before the first bet of a piece and after each: evidence (K + 1,), raised (K + 1, 3), confirmed (K + 1,)."""
+
+    evidence: F64
+    raised: Bools
+    confirmed: Bools
+
+
+class _Sums(NamedTuple):
+    """Of blocks, or of one that is not full: payoffs, null levels, samples, seconds; (K,), (K, 3), (K,), (K,)."""
+
+    score: F64
+    null: F64
+    samples: F64
+    covered_s: F64
 
 
 @final
@@ -39,23 +55,11 @@ class Weighing:
     """
 
     def __init__(self, calibration: EvidenceCalibration, alpha: float) -> None:
-        self._tiers = list(calibration.tiers.values())
-        paid = {name: tier.model_copy(update={"payoff": None}) for name, tier in calibration.tiers.items()}
-        self._evidence = Evidence(calibration.model_copy(update={"tiers": paid}), alpha)
-        self._block_s = calibration.block_s
-        self._begun = False
-        self._now = self._evidence.state()
+        self._terms = Terms(calibration, alpha)
+        self._books = Books.new(1, len(calibration.fractions))
 
-    def weigh(self, chance: F32, dts: F64, tiers: I64) -> tuple[F64, I8, I8]:
-        """Weigh the next T samples.
-
-        Parameters
-        ----------
-        chance : float32 array, shape (T,)
-            Probability of mining.
-        dts : float64 array, shape (T,)
-        tiers : int64 array, shape (T,)
-            -1 is none.
+    def weigh(self, chance: F64, dts: F64, tiers: I64, blind: I8, unlike: Bools) -> tuple[F64, I8, I8]:
+        """Weigh the next T samples; parameters as of `hashwarden.model.sequential.Evidence.update`, shape (T,).
 
         Returns
         -------
@@ -63,38 +67,72 @@ class Weighing:
             For ``confirmed``.
         states, reasons : int8 array, shape (T,)
         """
-        size = len(chance)
-        evidence, states, reasons = np.ones(size), np.zeros(size, np.int8), np.zeros(size, np.int8)
-        paid = self._paid(chance, tiers)
-        covered = np.cumsum(np.minimum(dts, LONGEST_S))
-        changes = np.flatnonzero(np.diff(tiers, prepend=tiers[:1]))
-        start = 0
-        while start < size:
-            alone = self._begun or self._now.blind[0] not in _SEEING
-            stop = start + 1 if alone else self._end(start, covered, tiers, changes)
-            last = stop - 1
-            self._put(slice(start, last), evidence, states, reasons)
-            lasted = covered[last] - (covered[start - 1] if start else 0.0) if last > start else dts[start]
-            mean = paid[start:stop].mean(keepdims=True)
-            self._now = self._evidence.update(mean, np.array([lasted]), tiers[start : start + 1])
-            self._put(slice(last, stop), evidence, states, reasons)
-            self._begun = not self._now.closed[0] if tiers[start] >= 0 else self._begun
-            start = stop
-        return evidence, states, reasons
+        if not len(dts):
+            return np.ones(0), np.zeros(0, np.int8), np.zeros(0, np.int8)
+        reasons, before = blindness(blind, tiers, chance), self._books.blocks[0]
+        good = reasons == _NO
+        blind_s, unknown = self._notice(dts, good, unlike)
+        full = good.copy()
+        full[good], course = self._gather(chance[good], np.minimum(dts[good], LONGEST_S), tiers[good])
+        block = np.cumsum(full)
+        found = states(before + block, unknown, reasons, blind_s, course.raised[block], course.confirmed[block])
+        return course.evidence[block], *found
 
-    def _put(self, at: slice, evidence: F64, states: I8, reasons: I8) -> None:
-        now = self._now
-        evidence[at], states[at], reasons[at] = now.evidence[0, _CONFIRMED], now.state[0], now.blind[0]
+    def _notice(self, dts: F64, good: Bools, unlike: Bools) -> tuple[F64, F64]:
+        books = self._books
+        now = noticed(books.blind_s, books.unknown, dts[:, None], good[:, None], unlike[:, None])
+        books.blind_s[:], books.unknown[:] = now[0][-1], now[1][-1]
+        return now[0][:, 0], now[1][:, 0]
 
-    def _end(self, start: int, covered: F64, tiers: I64, changes: I64) -> int:
-        """Where the block that begins here is full; after one sample where it is no block of one tier."""
-        full = (covered[start - 1] if start else 0.0) + self._block_s * _WHOLE
-        stop = int(np.searchsorted(covered, full)) + 1
-        crossed = np.searchsorted(changes, start, side="right") < np.searchsorted(changes, stop, side="left")
-        return start + 1 if stop > len(covered) or crossed or tiers[start] < 0 else stop
+    def _gather(self, chance: F64, lasts: F64, tiers: I64) -> tuple[Bools, _Course]:
+        """Fill blocks with G samples that count, and bet on the full ones; tells which samples fill one."""
+        ends, full = self._ends(lasts), np.zeros(len(lasts), np.bool_)
+        full[ends] = True
+        columns = _Sums(self._terms.paid(chance, tiers), self._terms.nulls[tiers], np.ones(len(lasts)), lasts)
+        sums = _Sums(*(self._sums(name, column, ends) for name, column in columns._asdict().items()))
+        return full, self._bet(sums)
 
-    def _paid(self, chance: F32, tiers: I64) -> F64:
-        paid = np.clip(chance.astype(np.float64), 0.0, 1.0)
-        for index, tier in enumerate(self._tiers):
-            paid[tiers == index] = tier.pays(paid[tiers == index])
-        return paid
+    def _ends(self, lasts: F64) -> I64:
+        """The samples that fill a block, shape (K,)."""
+        full_s = self._terms.full_s
+        covered = self._books.covered_s[0] + np.cumsum(lasts)
+        after = np.searchsorted(covered, covered + full_s).tolist()
+        ends, end = list[int](), int(np.searchsorted(covered, full_s))
+        while end < len(covered):
+            ends.append(end)
+            end = after[end]
+        return np.array(ends, np.int64)
+
+    def _sums(self, name: str, column: F64, ends: I64) -> F64:
+        """Sums over each full block; what fills none stays in the books."""
+        book, used = getattr(self._books, _BOOK[name]), int(ends[-1]) + 1 if len(ends) else 0
+        sums = np.add.reduceat(column[:used], np.concatenate([[0], ends[:-1] + 1])) if used else column[:0]
+        sums[:1] += book
+        rest = column[used:].sum(axis=0)
+        book[:] = rest if used else book + rest
+        return sums
+
+    def _bet(self, sums: _Sums) -> _Course:
+        books, size = self._books, len(sums.score)
+        ages = books.watched_s + np.cumsum(sums.covered_s)
+        numbers = (books.blocks + np.arange(size)).astype(np.float64)
+        null = sums.null / sums.samples[:, None]
+        played = self._terms.play(
+            books.wealth, books.raised, numbers[:, None], (sums.score / sums.samples)[:, None], null[:, None],
+            ages[:, None],
+        )  # fmt: skip
+        course = _Course(
+            np.concatenate([books.evidence, played.evidence[:, 0]])[:, CONFIRMED],
+            np.concatenate([books.raised, played.raised[:, 0]]),
+            np.logical_or.accumulate(np.concatenate([~np.isnan(books.confirmed_s), played.reached[:, 0, CONFIRMED]])),
+        )
+        if size:
+            books.wealth[:], books.evidence[:] = played.wealth[-1], played.evidence[-1]
+            books.raised[:], books.watched_s[:] = played.raised[-1], ages[-1]
+            books.blocks += size
+            if course.confirmed[-1] and np.isnan(books.confirmed_s[0]):
+                books.confirmed_s[:] = ages[course.confirmed[1:].argmax()]
+        return course
+
+
+_BOOK: Final = {"score": "score_sum", "null": "null_sum", "samples": "samples", "covered_s": "covered_s"}

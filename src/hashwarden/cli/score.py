@@ -28,7 +28,7 @@ def score_command(
 ) -> None:  # fmt: skip
     """Score recorded traces again: probabilities, evidence and state at each sample, in a Parquet file.
 
-    Unlike `hashwarden replay` it does not abstain where a job shares its GPU or counters died in the middle.
+    A run ends in the same state, for the same reason, as `hashwarden replay` gives it; this is the faster way.
 
     Example: hashwarden score /archive --output scores.parquet
     """
