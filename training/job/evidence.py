@@ -44,7 +44,7 @@ def scored(network: JobNet, data: Dataset, rows: I64, tier: str) -> list[ScoredR
 
 
 def calibrated(network: JobNet, honest: Dataset, data: Dataset, held: I64) -> EvidenceCalibration:
-    """Calibrate the evidence on honest runs; what a score pays is chosen on some of them and on the fit's held-out runs.
+    """Calibrate the evidence on honest runs; what scores pay is chosen on some of them and on held-out runs of the fit.
 
     Parameters
     ----------

@@ -78,7 +78,8 @@ def test_plans_are_what_they_say():
 
 
 def test_train_holds_every_cell():
-    assert len(ITEMS) == 2500
+    assert len(ITEMS) == TRAIN.runs
+    assert {item.groups for item in ITEMS} == {GROUPS}  # the fit hides groups itself
     cells = Counter((item.family, item.strategy) for item in ITEMS if item.label == "mining")
     assert set(cells) == {(family, strategy) for family in MINING_FAMILIES for strategy in STRATEGIES}
     assert min(cells.values()) >= 5
@@ -92,17 +93,19 @@ def test_train_holds_every_cell():
         assert item.seconds <= TRAIN.most_s
 
 
-def _tables(key):
+def _tables(items, key):
     counts = defaultdict(Counter)
-    for item in ITEMS:
+    for item in items:
         counts[item.label][key(item)] += 1
     return counts
 
 
-@pytest.mark.parametrize("name", ["gpu", "period_s", "groups"])
-def test_how_a_run_is_watched_says_nothing_of_its_class(name):
+@pytest.mark.parametrize(
+    ("plan", "name"), [("train", "gpu"), ("train", "period_s"), ("evaluation", "groups"), ("evaluation", "gpu")]
+)
+def test_how_a_run_is_watched_says_nothing_of_its_class(plan, name):
     """Chi-squared of independence, and every value for every class."""
-    counts = _tables(lambda item: getattr(item, name))
+    counts = _tables(plan_named(plan).items(), lambda item: getattr(item, name))
     values = sorted({value for row in counts.values() for value in row}, key=str)
     table = np.array([[counts[label][value] for value in values] for label in CLASSES], float)
     assert (table > 0).all()
