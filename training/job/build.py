@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from hashwarden.model.channels import NETWORK, TIERS
 from hashwarden.model.job.network import JobNet
@@ -17,6 +19,7 @@ from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.predict import Said, predict
 from hashwarden.training.job.recipe import Recipe
 from hashwarden.training.job.store import CLASS, FIRST_CHANNEL
+from hashwarden.training.job.trials import random_runs
 from hashwarden.training.job.windows import pack
 
 __all__ = ["build", "kinds_of", "set_novelty", "temperatures"]
@@ -29,8 +32,13 @@ _RUNS: Final = 1200
 _LONGEST: Final = 400
 _EACH: Final = 12
 """Samples of each run that the novelty is fitted to."""
-_FLOOR: Final = 0.03
-"""Least spread within kinds of work over that of all: among runs that hardly differ a hair's breadth is not novel."""
+_FLOORS: Final = (0.03, 0.1, 0.3, 1.0)
+"""Least spread within kinds of work over that of all: among runs that hardly differ a hair's breadth is not novel.
+The first is taken that single precision bears."""
+_ROUNDING: Final = 4e-6
+"""What roundings may change of the logarithm of 1 + novelty; an export refuses 1e-5 between two ways of computing."""
+_TRIED: Final = 16
+"""Runs that this is tried on, and random ones."""
 _SLOTS: Final = dict(zip(CLASSES, (3, 3, len(MINING_FAMILIES), 2, 3, 1), strict=True))
 """Centroids of each class; 24 in all, which is what the network holds."""
 _GRID: Final = np.exp(np.linspace(np.log(0.4), np.log(4.0), 61))
@@ -82,9 +90,24 @@ def set_novelty(network: JobNet, data: Dataset, rows: I64) -> None:
         settled = np.linspace(min(3, len(sequence) - 1), len(sequence) - 1, _EACH).astype(int)
         found.append(features[0, settled])
         of.append(np.full(_EACH, kinds[place]))
-    features = torch.cat(found)
+    features, of_kind = torch.cat(found), torch.from_numpy(np.concatenate(of))
     noise = torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
-    network.set_novelty(features + _FLOOR * features.std(0) * noise, torch.from_numpy(np.concatenate(of)))
+    read = [data.read(run, 0, _LONGEST) for run in _some(rows, _TRIED).tolist()]
+    batch = pack(read, np.full(len(read), -1), max(map(len, read)))
+    for floor in _FLOORS:
+        network.set_novelty(features + floor * features.std(0) * noise, of_kind)
+        tried = (random_runs(), (batch.samples, batch.masks, batch.dts))
+        if max(_rounding(network, *(torch.from_numpy(a) for a in runs)) for runs in tried) <= _ROUNDING:
+            return
+
+
+def _rounding(network: JobNet, samples: Tensor, masks: Tensor, dts: Tensor) -> float:
+    """How far single precision is from double in what is told of the novelty."""
+    exact = copy.deepcopy(network).double()
+    with torch.no_grad():
+        told = network(samples, masks, dts).novelty.double()
+        truth = exact(samples.double(), masks.double(), dts.double()).novelty
+    return float((told.log1p() - truth.log1p()).abs().max())
 
 
 def temperatures(network: JobNet, data: Dataset, rows: I64) -> dict[str, float]:

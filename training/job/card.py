@@ -17,6 +17,7 @@ from hashwarden.training.job.card_figures import ALPHA, TierFigures
 from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.fit import Fitted
 from hashwarden.training.job.recipe import Recipe
+from hashwarden.training.job.storage import replacing
 
 __all__ = ["write_card"]
 
@@ -35,16 +36,25 @@ Follows live telemetry of one job on one GPU and says how probable each class is
 decides, never a single sample. For operators of clusters; a verdict is a reason to look, and acting on it is the
 policy's and a person's matter.
 
-- What is synthesised here comes from a mechanistic model (real machine code, a roofline, schedules, sensors with known
-  faults), not from a GPU. Figures on it show that the parts work together; they do not say what happens on your nodes.
-  Record your own jobs (`hashwarden record`) and train again before anything acts on verdicts.
+{origin}
+- {never}
 - The figures above are of the same strategies, families and GPUs as in the data that it learned from, though of other
   runs. What it does on families, strategies and GPUs that it never saw is in docs/evaluation/job.md.
-- The bound on false alarms holds for jobs that are exchangeable with the calibration runs. Synthesised ones calibrate
-  it for synthesised jobs.
+- The bound on false alarms holds for jobs that are exchangeable with the calibration runs. Those here are {calibrated}:
+  the bound is about {calibrated} jobs. {reach}
 - Miners inside honest work (interleaved, beside, in bursts) are found in the share of samples in which they mine.
 - Counters are of a GPU: where several jobs share it, only code evidence can tell whose work it is.
 """
+
+_SYNTHESISED: Final = """\
+- What is synthesised here comes from a mechanistic model (real machine code, a roofline, schedules, sensors with known
+  faults), not from a GPU. Figures on it show that the parts work together; they do not say what happens on your nodes.
+  Record your own jobs (`hashwarden record`) and train again before anything acts on verdicts."""
+
+_RECORDED: Final = """\
+- Nothing here was synthesised: it learned from, was calibrated and measured on recorded runs alone, each run in one
+  part. Runs of one job (its GPUs, its restarts) resemble each other more than jobs do: where they lie in several
+  parts, the figures are too good."""
 
 
 def write_card(  # noqa: PLR0913, PLR0917  a card tells of everything
@@ -92,9 +102,8 @@ instructions: the bound does not cover it, and it is counted apart.
 
 
 def _replaced(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def _markdown(card: dict[str, Any], record: JobMetadata, figures: Mapping[str, TierFigures]) -> str:
@@ -114,7 +123,7 @@ numbers of state, version {record.version}, seed {record.seed}. Trained in {card
 {unseen["runs"]} runs, {unseen["samples"]} samples, {unseen["hours"]} hours; {_origins(unseen)}. {_READ}
 {_overview(figures)}
 
-{_classes(figures["all"])}
+{_classes(figures)}
 
 {_found("Family", figures, "families")}
 
@@ -133,7 +142,26 @@ The evidence was calibrated on {honest["runs"]} further honest runs of {honest["
 | --- | --- |
 {files}
 
-{_LIMITS}"""
+{_limits(card, figures)}"""
+
+
+def _limits(card: Mapping[str, Any], figures: Mapping[str, TierFigures]) -> str:
+    parts = [card[key]["by_class"] for key in ("learned_from", "calibrated_on", "card_measured_on")]
+    origins = [sorted({name.partition(":")[0] for name in part}) for part in parts]
+    seen = {name.partition(": ")[2] for name in parts[0]}
+    absent = ", ".join(name for name in CLASSES if name not in seen)
+    never = f"It never saw these classes and cannot name them: {absent}." if absent else "It saw every class."
+    blind = [f"{_TIERS.get(tier, tier)} ({f.attainable_alpha:.2g})" for tier, f in figures.items()
+             if f.attainable_alpha > ALPHA * (1 + 1e-9)]  # fmt: skip
+    reach = (
+        f"Too few of them answer for {ALPHA:g}: asked for it, nothing is ever confirmed. The lowest false-alarm "
+        f"probability that can be asked for (`--alpha`): {', '.join(blind)}."
+        if blind else ""
+    )  # fmt: skip
+    return _LIMITS.format(
+        origin=_SYNTHESISED if any("synthesised" in some for some in origins) else _RECORDED, never=never,
+        calibrated=" and ".join(origins[1]), reach=reach,
+    )  # fmt: skip
 
 
 def _origins(told: Mapping[str, Any]) -> str:
@@ -157,8 +185,11 @@ def _overview(figures: Mapping[str, TierFigures]) -> str:
     return "\n".join([head, "| --- | --- | --- | --- | --- | --- | --- |", *rows])
 
 
-def _classes(figures: TierFigures) -> str:
-    head = "| true class, all channels | " + " | ".join(CLASSES) + " | right |"
+def _classes(of: Mapping[str, TierFigures]) -> str:
+    """Runs by class, as the tier that sees most calls them."""
+    tier, figures = list(of.items())[-1]
+    sees = "all channels" if tier == "all" else _TIERS.get(tier, tier)
+    head = f"| true class, {sees} | " + " | ".join(CLASSES) + " | right |"
     rows = [
         f"| {name} | " + " | ".join(map(str, row)) + f" | {row[place] / max(sum(row), 1):.0%} |"
         for place, (name, row) in enumerate(zip(CLASSES, figures.classes, strict=True))

@@ -64,8 +64,8 @@ class TierFigures:
 
 
 def measured(network: JobNet, data: Dataset, evidence: EvidenceCalibration) -> dict[str, TierFigures]:
-    """Measure a network on labelled runs, tier by tier."""
-    return {tier: _tier(network, data, evidence, tier) for tier in TIERS}
+    """Measure a network on labelled runs, in each tier that the evidence knows."""
+    return {tier: _tier(network, data, evidence, tier) for tier in evidence.tiers}
 
 
 def _tier(network: JobNet, data: Dataset, evidence: EvidenceCalibration, tier: str) -> TierFigures:

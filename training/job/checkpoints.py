@@ -6,7 +6,7 @@ no generator to keep: every draw follows from seed and step (`hashwarden.trainin
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 
 from hashwarden.errors import DataError, UsageError
 from hashwarden.training.job.recipe import Recipe
+from hashwarden.training.job.storage import replacing
 
 __all__ = ["Checkpoints"]
 
@@ -55,12 +56,10 @@ class Checkpoints:
             Of the data.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(self.path.name + ".part")
-        with part.open("wb") as file:
-            torch.save({"format": _FORMAT, "recipe": _told(recipe), "digest": digest, "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path)
+        packed = io.BytesIO()  # a disk that is full ends torch.save in an error that does not say so
+        torch.save({"format": _FORMAT, "recipe": _told(recipe), "digest": digest, "state": state}, packed)
+        with replacing(self.path) as file:
+            file.write(packed.getbuffer())
 
     def load(self, recipe: Recipe, digest: str) -> dict[str, Any] | None:
         """What was saved last; None where there is nothing to resume.

@@ -8,11 +8,14 @@ nothing. Checkpoints are those of one machine, so that a fit can be begun here a
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,6 +33,7 @@ from hashwarden.training.job.checkpoints import Checkpoints
 from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.fit import Fitted, fit
 from hashwarden.training.job.recipe import Recipe
+from hashwarden.training.job.storage import replacing
 from hashwarden.training.job.store import write_shard
 from hashwarden.training.job.team import Workers
 
@@ -74,13 +78,18 @@ def _judge_file(row: dict[str, Any], folder: str) -> dict[str, Any]:
         write_shard(Path(folder), f"{row['number']:06d}", iter_blocks(Path(row["source"])), row["source"])
     except DataError as error:
         return {"problem": json.dumps([error.got, error.expected, error.remedy, error.where])}
+    except OSError as error:
+        return {"problem": json.dumps([error.errno, error.strerror, error.filename])}
     return {"problem": ""}
 
 
 def _thrown(problem: str) -> Exception:
     from hashwarden.errors import DataError
 
-    got, expected, remedy, where = json.loads(problem)
+    told = json.loads(problem)
+    if len(told) == 3:
+        return OSError(*told)
+    got, expected, remedy, where = told
     return DataError(got, expected, remedy, where=where)
 
 
@@ -119,7 +128,7 @@ def fit_on_ray(  # noqa: PLR0913
     work.mkdir(parents=True, exist_ok=True)
     if not resume:
         (work / "job.checkpoint").unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(dir=work, prefix="ray-") as storage:
+    with tempfile.TemporaryDirectory(dir=work, prefix="ray-") as storage, _full_disk():
         TorchTrainer(
             _loop,
             train_loop_config={"data": str(data.folder), "rows": rows.tolist(), "recipe": asdict(recipe),
@@ -130,6 +139,18 @@ def fit_on_ray(  # noqa: PLR0913
                                  failure_config=FailureConfig(max_failures=_RESTARTS)),
         ).fit()  # fmt: skip
     return _result(work / _RESULT)
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """Ray tells what a worker died of in words only."""
+    full = os.strerror(errno.ENOSPC)
+    try:
+        yield
+    except Exception as error:
+        if full not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, full) from error
 
 
 def _loop(config: dict[str, Any]) -> None:
@@ -143,10 +164,11 @@ def _loop(config: dict[str, Any]) -> None:
     checkpoints = Checkpoints(work / "job.checkpoint", config["every"])
     found = fit(Dataset(Path(config["data"])), np.array(config["rows"]), recipe, None, checkpoints, team)
     if team.rank == 0:
-        part = work / f"{_RESULT}.part"
+        packed = io.BytesIO()
         torch.save({"network": found.network.state_dict(), "kept": found.kept.tolist(), "held": found.held.tolist(),
-                    "history": found.history, "temperatures": found.temperatures}, part)  # fmt: skip
-        part.replace(work / _RESULT)
+                    "history": found.history, "temperatures": found.temperatures}, packed)  # fmt: skip
+        with replacing(work / _RESULT) as file:
+            file.write(packed.getbuffer())
 
 
 def _result(path: Path) -> Fitted:

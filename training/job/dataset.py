@@ -97,6 +97,7 @@ class Dataset:
         self._fill(pa.concat_tables(table.cast(RUNS) for table in tables))
         self._shard = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
         self._files: dict[int, int] = {}
+        self._chosen: I64 | None = None
 
     def _fill(self, table: pa.Table) -> None:
         column = {name: table[name].to_numpy(zero_copy_only=False) for name in RUNS.names}
@@ -117,11 +118,20 @@ class Dataset:
         write_shard(folder, name, runs, where)
         return cls(folder)
 
+    def part(self, rows: I64) -> Dataset:
+        """The data set of some of the runs, in that order; the digests stay those of all."""
+        some = object.__new__(Dataset)
+        some.__dict__.update(self.__dict__)
+        for name in _BY_RUN:
+            setattr(some, name, getattr(self, name)[rows])
+        some._files, some._chosen = {}, rows if self._chosen is None else self._chosen[rows]
+        return some
+
     def __len__(self) -> int:
         return len(self.label)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Dataset, (self.folder,)
+        return _opened, (self.folder, self._chosen)
 
     @property
     def samples(self) -> int:
@@ -171,9 +181,14 @@ class Dataset:
 
     def showing(self, rows: I64, groups: Sequence[Group]) -> I64:
         """Those of the runs that show something of every one of the groups; all of them if none does."""
-        wanted = sum(1 << GROUPS.index(group) for group in groups)
-        shown = rows[self._groups[rows] & wanted == wanted]
+        shown = rows[self.shows(groups)[rows]]
         return shown if len(shown) else rows
+
+    def shows(self, groups: Sequence[Group]) -> npt.NDArray[np.bool_]:
+        """Whether each run shows something of every one of the groups, shape (runs,)."""
+        wanted = sum(1 << GROUPS.index(group) for group in groups)
+        seen: npt.NDArray[np.bool_] = self._groups & wanted == wanted
+        return seen
 
     def rows(self, **keys: str | Sequence[str]) -> I64:
         """Places of the runs whose ``label``, ``family``, ``strategy``, ``gpu`` or ``origin`` is (one of) what is said.
@@ -185,6 +200,17 @@ class Dataset:
             values = np.array(CLASSES, object)[self.label] if key == "label" else getattr(self, key)
             chosen &= np.isin(values, [wanted] if isinstance(wanted, str) else list(wanted))
         return np.flatnonzero(chosen)
+
+
+_BY_RUN: Final = (
+    "label", "family_index", "length", "_start", "period_s", "share", "_groups", "name", "family", "strategy", "gpu",
+    "origin", "_shard",
+)  # fmt: skip
+
+
+def _opened(folder: Path, rows: I64 | None) -> Dataset:
+    data = Dataset(folder)
+    return data if rows is None else data.part(rows)
 
 
 def _fits(schema: pa.Schema) -> bool:

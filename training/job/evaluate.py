@@ -33,6 +33,7 @@ from hashwarden.training.job.prepared import Prepared, prepare
 from hashwarden.training.job.proof import Calibrated
 from hashwarden.training.job.recipe import QUICK, Recipe
 from hashwarden.training.job.report import write_report
+from hashwarden.training.job.storage import room, staged
 from hashwarden.training.job.summary import FoldResult, clean, summarise
 from hashwarden.training.job.trial import Calibrate, Plan, play, read_result, write_result
 
@@ -48,6 +49,8 @@ NOTE: Final = """\
 The bound is on runs of the kinds that were calibrated on; kinds that no fit saw, and GPUs that were held out, are
 outside of it: the tables count their false alarms on their own. How probabilities pay is chosen by runs that neither
 the fit nor the calibration holds, for every detector alike."""
+
+_AGAIN: Final = "Make room and call it again: the corpus and the folds that are whole are used again."
 
 
 @final
@@ -103,16 +106,24 @@ def evaluate(runs: Iterable[Run], key: str, how: Evaluation, output: Path, told:
     -------
     Path
         The report.
+
+    Raises
+    ------
+    UsageError
+        If the disk is full; what is whole in the work folder is used again.
     """
     told, start = told or _log.info, time.perf_counter()
-    output.mkdir(parents=True, exist_ok=True)
-    corpus = prepare(_counted(runs, told), how.work / "corpus", key)
-    folds = make_folds([story.facts for story in corpus.stories], how.axes, how.recipe.seed)
-    results = list(_all_folds(corpus, folds, how, told))
-    result = clean(_about(corpus, how, start) | summarise(results))
-    (output / "job-evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    draw(result, output)
-    return write_report(result, output / "job.md")
+    with room(output, how.work, remedy=_AGAIN):
+        output.mkdir(parents=True, exist_ok=True)
+        corpus = prepare(_counted(runs, told), how.work / "corpus", key)
+        folds = make_folds([story.facts for story in corpus.stories], how.axes, how.recipe.seed)
+        results = list(_all_folds(corpus, folds, how, told))
+        result = clean(_about(corpus, how, start) | summarise(results))
+        with staged(output) as folder:
+            (folder / "job-evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            draw(result, folder)
+            write_report(result, folder / "job.md")
+    return output / "job.md"
 
 
 def run_evaluation(  # noqa: PLR0913  what the command line asks for
@@ -182,8 +193,12 @@ def _all_folds(corpus: Prepared, folds: Sequence[Fold], how: Evaluation, told: T
     elif missing:
         with ProcessPoolExecutor(how.jobs, multiprocessing.get_context("spawn")) as pool:
             waiting = [pool.submit(_one, corpus.folder, fold, plan, _place(how, fold)) for fold in missing]
-            for number, done in enumerate(as_completed(waiting), 1):
-                told(f"{done.result()} ({number} of {len(missing)})")
+            try:
+                for number, done in enumerate(as_completed(waiting), 1):
+                    told(f"{done.result()} ({number} of {len(missing)})")
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # those that run end; no other begins
+                raise
     for fold in folds:
         yield read_result(_place(how, fold))
 

@@ -63,9 +63,18 @@ def calibrated(network: JobNet, honest: Dataset, data: Dataset, held: I64) -> Ev
     """
     everything = np.arange(len(honest))
     tiers = [tier for tier, groups in TIERS.items() if honest.shows(groups).any()]
-    runs = {tier: scored(network, honest, everything, tier) for tier in tiers}
-    payoffs = {tier: _payoff(scored(network, data, held, tier)) for tier in tiers}
+    runs, payoffs = {}, {}
+    for tier in tiers:
+        chooses, runs[tier] = _spared(scored(network, honest, everything, tier))
+        payoffs[tier] = _payoff([*chooses, *scored(network, data, held, tier)])
     return calibrate(runs, payoffs=payoffs)
+
+
+def _spared(runs: list[ScoredRun]) -> tuple[list[ScoredRun], list[ScoredRun]]:
+    """Those that choose and those that calibrate, of every length alike; none chooses where they are too few."""
+    if len(runs) < _ENOUGH:
+        return [], runs
+    return runs[::_CHOOSING], [run for place, run in enumerate(runs) if place % _CHOOSING]
 
 
 def _payoff(runs: Sequence[ScoredRun]) -> Payoff | None:

@@ -113,7 +113,10 @@ def _steps(session: Any, samples: F32, masks: F32, dts: F32, size: int) -> list[
 
 
 def _difference(network: JobNet, step: bytes, sequence: bytes, runs: Runs) -> float:
-    """The largest difference to torch; what has no upper limit, novelty and state, relative to itself where above 1."""
+    """The largest difference to torch; what has no upper limit is taken relative: novelty to itself, where above 1.
+
+    A state is taken relative to its largest number, where above 1: its numbers are differences of such, and so round.
+    """
     samples, masks, dts = runs
     with torch.no_grad():
         logits, families, novelty, state = network(*(torch.from_numpy(each) for each in runs))
@@ -129,7 +132,7 @@ def _difference(network: JobNet, step: bytes, sequence: bytes, runs: Runs) -> fl
     worst = 0.0
     for got in (by_step, whole):
         shown = [np.exp(got[0]), np.exp(got[1]), np.log1p(got[2]), got[3]]
-        size = [1.0, 1.0, 1.0, np.maximum(1.0, np.abs(wanted[3]))]
+        size = [1.0, 1.0, 1.0, np.maximum(1.0, np.abs(wanted[3]).max(1, keepdims=True))]
         apart = [float((np.abs(a - b) / by).max()) for a, b, by in zip(shown, wanted, size, strict=True)]
         worst = max(worst, *apart)
         if not all(np.isfinite(each).all() for each in shown):

@@ -6,7 +6,6 @@ Made once and read by every fold, by position, from as many processes as there a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from hashwarden.training.job.baselines import Sampled
 from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.folds import Facts
 from hashwarden.training.job.rolling import EVERY_S, STATISTICS, rolling, rows_of
+from hashwarden.training.job.storage import replacing
 from hashwarden.training.job.store import CLASS, DT, FIRST_CHANNEL
 
 __all__ = ["Prepared", "Story", "prepare"]
@@ -125,14 +125,30 @@ def prepare(runs: Iterable[Run], folder: Path, key: str) -> Prepared:
         if found != key:
             raise DataError(f"a corpus made as {found!r}", repr(key), "Name another work folder.", where=str(folder))
         return Prepared(folder)
+    data, stories = _judged(runs, folder, key)
+    rows = _write_features(data, folder / "features.f32")
+    _write(mark, {"key": key, "rows": rows, "stories": stories})
+    return Prepared(folder)
+
+
+def _judged(runs: Iterable[Run], folder: Path, key: str) -> tuple[Dataset, list[dict[str, Any]]]:
+    """The rows of all runs and what is told of each, as they lie there from a call that got no further, or anew."""
+    listed = folder / "judged.json"
+    if listed.exists():
+        found = json.loads(listed.read_text(encoding="utf-8"))
+        if found["key"] == key:
+            return Dataset(folder), found["stories"]
+        listed.unlink()
     stories: list[Story] = []
     data = Dataset.of_runs(_listed(runs, stories), folder, where=key)
-    rows = _write_features(data, folder / "features.f32")
-    text = json.dumps({"key": key, "rows": rows, "stories": [asdict(story) for story in stories]})
-    part = folder / "stories.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(mark)
-    return Prepared(folder)
+    told = [asdict(story) for story in stories]
+    _write(listed, {"key": key, "stories": told})
+    return data, told
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write(json.dumps(content).encode())
 
 
 def _listed(runs: Iterable[Run], stories: list[Story]) -> Iterator[Run]:
@@ -144,13 +160,11 @@ def _listed(runs: Iterable[Run], stories: list[Story]) -> Iterator[Run]:
 
 def _write_features(data: Dataset, path: Path) -> list[int]:
     counts = []
-    with path.open("wb") as file:
+    with replacing(path) as file:
         for run in range(len(data)):
             rows = data.read(run)
             times = np.cumsum(rows[:, DT], dtype=np.float64)
             features = rolling(times, rows[:, FIRST_CHANNEL:], rows_of(times))
             file.write(features.tobytes())
             counts.append(len(features))
-        file.flush()
-        os.fsync(file.fileno())
     return counts

@@ -28,6 +28,7 @@ from hashwarden.training.job.redteam_pictures import draw
 from hashwarden.training.job.redteam_play import Place, Result, ScoreMaker, Watchers, attempt, gather, watch
 from hashwarden.training.job.redteam_report import write_report
 from hashwarden.training.job.redteam_search import Budget, Candidate, Game, Tried, search
+from hashwarden.training.job.storage import room, spare, staged
 from hashwarden.training.job.summary import clean
 from hashwarden.training.job.trial import Course
 from hashwarden.training.synthesise.evasions import STRATEGY_PARAMETERS
@@ -45,6 +46,9 @@ _CHUNK: Final = 24
 
 _CHECK_SEED: Final = 700_000
 _HONEST_SEED: Final = 800_000_000
+
+_REPORT_BYTES: Final = 2**21
+"""Room for the report that is held while it is searched: a search is not lost to a disk that fills up."""
 
 
 @final
@@ -107,9 +111,26 @@ def red_team(attack: Attack, output: Path, told: Told) -> Path:
     -------
     Path
         The report.
+
+    Raises
+    ------
+    UsageError
+        If there is no room for the report; that is known before the search.
     """
     start = time.perf_counter()
-    output.mkdir(parents=True, exist_ok=True)
+    with room(output, remedy="Make room, or choose another --output."):
+        with spare(output, _REPORT_BYTES):
+            result, evaders = _played(attack, told, start)
+        with staged(output) as folder:
+            for name, content in (("redteam", result), ("redteam-evaders", evaders)):
+                (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            draw(result, folder)
+            write_report(result, folder / "redteam.md")
+    return output / "redteam.md"
+
+
+def _played(attack: Attack, told: Told, start: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Search and check; give the numbers of the report, and the evaders."""
     with _Team(attack, told) as team:
         told(f"watching {attack.honest_runs} honest jobs of {attack.honest_hours:g} h")
         honest = team.operate()
@@ -119,11 +140,7 @@ def red_team(attack: Attack, output: Path, told: Told) -> Path:
         told(f"{len(archive)} candidates tried in {time.perf_counter() - start:.0f} s; checking the best")
         checked = {tier: team.check(_best(archive, tier, attack.checked), tier) for tier in attack.panel.tiers}
     result = clean(_about(attack, start) | {"honest": honest} | _tables(attack, archive, checked))
-    (output / "redteam.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    evaders = clean(_evaders(attack, checked))
-    (output / "redteam-evaders.json").write_text(json.dumps(evaders, indent=1) + "\n", encoding="utf-8")
-    draw(result, output)
-    return write_report(result, output / "redteam.md")
+    return result, clean(_evaders(attack, checked))
 
 
 @final

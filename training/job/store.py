@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +24,7 @@ from hashwarden.model.job.taxonomy import CLASSES
 from hashwarden.model.trace import Run
 from hashwarden.model.validity import Validity
 from hashwarden.training.job.labels import check_labels, family_index, truth
+from hashwarden.training.job.storage import replacing
 
 __all__ = ["CLASS", "DT", "FIRST_CHANNEL", "RUNS", "WIDTH", "Rows", "rows_of", "write_shard"]
 
@@ -117,8 +117,7 @@ def write_shard(folder: Path, name: str, runs: Iterable[Run], where: str = "") -
     """
     (folder / f"{name}.runs").unlink(missing_ok=True)
     digest, entries, start = hashlib.sha256(), [], 0
-    part = folder / f"{name}.rows.part"
-    with part.open("wb") as file:
+    with replacing(folder / f"{name}.rows") as file:
         for _, pieces in groupby(runs, key=lambda piece: piece.name):
             length, rows = 0, Rows()
             for piece in pieces:
@@ -130,18 +129,14 @@ def write_shard(folder: Path, name: str, runs: Iterable[Run], where: str = "") -
             if length:
                 entries.append(_entry(piece, rows.seen, start, length))
             start += length
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / f"{name}.rows")
     _write_runs(folder / name, entries, {"sha256": digest.hexdigest(), "where": where})
     return digest.hexdigest()
 
 
 def _write_runs(stem: Path, entries: list[dict[str, Any]], facts: dict[str, str]) -> None:
     table = pa.Table.from_pylist(entries, RUNS).replace_schema_metadata({**(RUNS.metadata or {}), **facts})
-    part = stem.with_suffix(".runs.part")
-    pq.write_table(table, part)
-    part.replace(stem.with_suffix(".runs"))
+    with replacing(stem.with_suffix(".runs")) as file:
+        pq.write_table(table, file)
 
 
 def _entry(run: Run, seen: npt.NDArray[np.bool_], start: int, length: int) -> dict[str, Any]:

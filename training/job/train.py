@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
+import numpy.typing as npt
 
 from hashwarden.errors import UsageError
 from hashwarden.model.job.metadata import JobMetadata
+from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.training.job.card import write_card
 from hashwarden.training.job.card_figures import measured
 from hashwarden.training.job.checkpoints import Checkpoints
@@ -23,7 +25,9 @@ from hashwarden.training.job.evidence import calibrated, novelty_limit
 from hashwarden.training.job.export import Runs, export
 from hashwarden.training.job.fit import Fitted, fit
 from hashwarden.training.job.material import calibration_plan, card_plan, default_cache, kept
+from hashwarden.training.job.own import parted
 from hashwarden.training.job.recipe import FULL, Recipe
+from hashwarden.training.job.storage import room, staged
 from hashwarden.training.job.windows import pack
 from hashwarden.training.synthesise.plans import CorpusPlan
 from hashwarden.version import __version__
@@ -31,6 +35,7 @@ from hashwarden.version import __version__
 __all__ = ["NO_PLAN", "Training", "run"]
 
 Told = Callable[[str], None]
+I64 = npt.NDArray[np.int64]
 _log = logging.getLogger(__name__)
 
 NO_PLAN: Final = "none"
@@ -38,6 +43,10 @@ NO_PLAN: Final = "none"
 
 _SYNTHESISED: Final = "synthesised; nothing was recorded on a GPU"
 _PROOF: Final = (32, 200)
+_AGAIN: Final = (
+    "Make room (synthesised traces lie in $HASHWARDEN_CACHE or the user's cache folder), then call it again with "
+    "--resume: it goes on from the last checkpoint, and what was served is as it was."
+)
 
 
 @final
@@ -54,7 +63,8 @@ class Training:
     plan : CorpusPlan or None
         Synthesised runs to learn from.
     calibration, card : CorpusPlan, optional
-        Honest runs for the evidence, and runs that the card is measured on; the standard ones if None.
+        Honest runs for the evidence, and runs that the card is measured on; the standard ones if None, and with no
+        plan either some of the traces themselves.
     recipe : Recipe
     resume : bool
         Go on from the checkpoint of a fit that was interrupted.
@@ -82,6 +92,11 @@ class Training:
         """Folder of the work in progress."""
         return self.output / "job.work"
 
+    @property
+    def alone(self) -> bool:
+        """Whether the traces given have to serve for everything (`hashwarden.training.job.own`)."""
+        return self.plan is None and self.calibration is None and self.card is None
+
 
 def run(how: Training, told: Told | None = None) -> Path:
     """Train the job model and write ``job.onnx``, ``job_sequence.onnx``, its known answers and its card.
@@ -102,25 +117,33 @@ def run(how: Training, told: Told | None = None) -> Path:
     DataError
         If a trace is damaged, or a run in it must not teach.
     UsageError
-        If there is nothing to learn from, or a checkpoint belongs to another fit.
+        If there is nothing to learn from, a checkpoint belongs to another fit, or the disk is full.
     """
-    told, start = told or _log.info, time.perf_counter()
-    how.work.mkdir(parents=True, exist_ok=True)
+    with room(how.output, how.cache or default_cache(), remedy=_AGAIN):
+        how.work.mkdir(parents=True, exist_ok=True)
+        _trained(how, told or _log.info, time.perf_counter())
+        shutil.rmtree(how.work)
+    return how.output / "job.onnx"
+
+
+def _trained(how: Training, told: Told, start: float) -> None:
     with _cluster(how):
         data = _data(how, told)
-        told(f"{len(data)} runs, {data.samples} samples; fitting")
-        found = _fitted(how, data, told)
+        parts = parted(data, how.recipe.seed) if how.alone else None
+        rows = np.arange(len(data)) if parts is None else parts.learn
+        told(f"{len(rows)} runs, {int(data.length[rows].sum())} samples; fitting")
+        found = _fitted(how, data, rows, told)
     told("calibrating the evidence on honest runs that the fit never saw")
-    honest = _featurised(how, how.calibration or calibration_plan(), "calibration", told)
+    honest = data.part(parts.honest) if parts else _featurised(how, how.calibration, "calibration", told)
     evidence = calibrated(found.network, honest, data, found.held)
-    record = _record(how, data, honest, found, evidence.model_dump(mode="json"))
-    unseen = _featurised(how, how.card or card_plan(), "card", told)
+    unseen = data.part(parts.unseen) if parts else _featurised(how, how.card, "card", told)
+    learned = data.part(rows)
+    record = _record(how, learned, (honest, unseen), found, evidence, _limit(found, data))
     figures = measured(found.network, unseen, evidence)
-    exported = export(found.network, record, _proof(unseen), how.output)
-    told(f"exported; largest difference between torch and ONNX {exported.difference:.1e}")
-    write_card(how.output, record, data, honest, unseen, found, figures, how.recipe, time.perf_counter() - start)
-    shutil.rmtree(how.work)
-    return exported.step
+    with staged(how.output, last="job.onnx") as folder:
+        exported = export(found.network, record, _proof(unseen), folder)
+        told(f"exported; largest difference between torch and ONNX {exported.difference:.1e}")
+        write_card(folder, record, learned, honest, unseen, found, figures, how.recipe, time.perf_counter() - start)
 
 
 def _cluster(how: Training) -> Any:  # noqa: ANN401  a context of either kind
@@ -148,15 +171,15 @@ def _data(how: Training, told: Told) -> Dataset:
     return Dataset(folder)
 
 
-def _featurised(how: Training, plan: CorpusPlan, name: str, told: Told) -> Dataset:
+def _featurised(how: Training, plan: CorpusPlan | None, name: str, told: Told) -> Dataset:
     folder = how.work / name
     shutil.rmtree(folder, ignore_errors=True)
+    plan = plan or (calibration_plan() if name == "calibration" else card_plan())
     featurise([kept(plan, how.cache or default_cache(), told)], folder)
     return Dataset(folder)
 
 
-def _fitted(how: Training, data: Dataset, told: Told) -> Fitted:
-    rows = np.arange(len(data))
+def _fitted(how: Training, data: Dataset, rows: I64, told: Told) -> Fitted:
     if how.ray:
         from hashwarden.training.job.cluster import fit_on_ray
 
@@ -165,8 +188,16 @@ def _fitted(how: Training, data: Dataset, told: Told) -> Fitted:
     return fit(data, rows, how.recipe, told, checkpoints)
 
 
-def _record(how: Training, data: Dataset, honest: Dataset, found: Fitted, evidence: dict[str, Any]) -> JobMetadata:
+def _limit(found: Fitted, data: Dataset) -> float:
+    return novelty_limit(found.network, data, found.held if len(found.held) else found.kept)
+
+
+def _record(  # noqa: PLR0913, PLR0917
+    how: Training, data: Dataset, others: tuple[Dataset, Dataset], found: Fitted, evidence: EvidenceCalibration,
+    unlike: float,
+) -> JobMetadata:  # fmt: skip
     """What the model file says of itself."""
+    honest, unseen = others
     samples = {origin: int(data.length[data.origin == origin].sum()) for origin in sorted(set(data.origin))}
     shares = {origin: count / data.samples for origin, count in samples.items()}
     recorded = ", ".join(f"{count} samples {origin}" for origin, count in samples.items())
@@ -176,11 +207,11 @@ def _record(how: Training, data: Dataset, honest: Dataset, found: Fitted, eviden
         state_size=found.network.state_size,
         temperature=temperature,
         family_temperature=family_temperature,
-        novelty_limits={"unlike": novelty_limit(found.network, data, found.held)},
-        evidence=evidence,
+        novelty_limits={"unlike": unlike},
+        evidence=evidence.model_dump(mode="json"),
         measured_on=_SYNTHESISED
         if set(samples) == {"synthesised"}
-        else f"learned from {recorded}; measured on synthesised runs",
+        else f"learned from {recorded}; measured on {' and '.join(sorted(set(unseen.origin)))} runs",
         origins=shares,
         training_data={Path(name).name: digest for name, digest in (data.digests | honest.digests).items()},
         seed=how.recipe.seed,

@@ -24,6 +24,7 @@ from hashwarden.training.job.measures import Outcome, auroc
 from hashwarden.training.job.prepared import Prepared
 from hashwarden.training.job.recipe import Recipe
 from hashwarden.training.job.rolling import rows_of
+from hashwarden.training.job.storage import replacing
 from hashwarden.training.job.summary import FoldResult
 
 __all__ = ["Calibrate", "Course", "Judge", "Plan", "play", "read_result", "write_result"]
@@ -142,9 +143,8 @@ def write_result(result: FoldResult, path: Path) -> None:
         model: {tier: [{**asdict(o), "rises": o.rises.tolist()} for o in some] for tier, some in tiers.items()}
         for model, tiers in result.outcomes.items()
     }
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as file:
+        file.write(json.dumps(content).encode())
 
 
 def read_result(path: Path) -> FoldResult:

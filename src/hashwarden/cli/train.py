@@ -51,7 +51,8 @@ def train_job(  # noqa: PLR0913, PLR0917  each is a flag
                      metavar="TRACE"),
     ] = None,
     plan: Annotated[
-        str, typer.Option(help="Synthesised runs to learn from, or 'none'. Example: --plan none", metavar="PLAN")
+        str, typer.Option(help="Synthesised runs to learn from, or 'none': own traces alone. Example: --plan none",
+                          metavar="PLAN")
     ] = "train",
     quick: Annotated[bool, typer.Option("--quick", help="A shorter fit, for trials.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random. Example: --seed 7", min=0)] = 0,
@@ -69,6 +70,8 @@ def train_job(  # noqa: PLR0913, PLR0917  each is a flag
 
     Learns from synthesised runs, and from traces that are given with --data. A run without a label, or with one that
     nobody answers for, is refused: what a watched user could have shaped never teaches unlabelled.
+    With --plan none the traces serve for everything: a fifth of their runs measures the card, half of the honest rest
+    calibrates the evidence; at least 13 honest runs have to.
     Needs the extra 'train', with --ray also 'ray'. Example: hashwarden train job --data own.parquet --output /tmp/model
     """
     with needs_extra("ray" if ray else "train"):
