@@ -44,6 +44,10 @@ _NO, _STARTING, _NO_CALIBRATION, _NO_SCORE, _UNKNOWN_WORK = (
     np.int8(why) for why in (Blind.NO, Blind.STARTING, Blind.NO_CALIBRATION, Blind.NO_SCORE, Blind.UNKNOWN_WORK)
 )
 
+_CLEAR, _WATCHING, _SUSPECT, _CONFIRMED = (
+    np.int8(state) for state in (State.CLEAR, State.WATCHING, State.SUSPECT, State.CONFIRMED)
+)
+
 
 class Played(NamedTuple):
     """After each of T bets: wealth (T, N, 3, J), evidence, thresholds reached now, and still raised (T, N, 3)."""
@@ -154,7 +158,7 @@ def noticed(blind_s: F64, unknown: F64, dt: F64, good: Bools, unlike: Bools) -> 
     """
     passed = np.cumsum(dt, axis=0)
     silent = passed - latest(good, passed[None], -blind_s[None])[0]
-    pulls = pull(np.minimum(dt, LONGEST_S), _UNKNOWN_S) * good
+    pulls: F64 = pull(np.minimum(dt, LONGEST_S), _UNKNOWN_S) * good
     return silent, followed(unknown, unlike.astype(np.float64), pulls)
 
 
@@ -183,8 +187,3 @@ def states(  # noqa: PLR0913, PLR0917  all that a state is made of
     state = np.where(abstains, np.int8(State.ABSTAIN), np.where(raised[:, 0], _WATCHING, _CLEAR))
     state = np.where(raised[:, 1], _SUSPECT, state)
     return np.where(confirmed, _CONFIRMED, state), reason
-
-
-_CLEAR, _WATCHING, _SUSPECT, _CONFIRMED = (
-    np.int8(state) for state in (State.CLEAR, State.WATCHING, State.SUSPECT, State.CONFIRMED)
-)

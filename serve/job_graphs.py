@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hashwarden.errors import ModelError, NoDeviceError, UsageError
 from hashwarden.model.channels import CHANNELS
 from hashwarden.model.job.metadata import KEY, JobMetadata, read_metadata
 from hashwarden.model.runtime import onnxruntime
-from hashwarden.serve.onnx_session import CPU, Opened, Provider, open_session
+from hashwarden.serve.onnx_session import CPU, Ends, Opened, Provider, check_ends, open_session
 
 __all__ = ["CUDA", "OUTPUTS", "PROVIDERS", "open_sequence", "open_step", "sequence_path"]
-
-Ends = Mapping[str, Sequence[str | int]]
 
 CUDA: Final = "CUDAExecutionProvider"
 PROVIDERS: Final = ("cpu", "cuda")
@@ -45,7 +43,7 @@ def open_step(path: Path, provider: str, memory_mib: int) -> tuple[Opened, JobMe
         raise _no_cuda("onnxruntime could not start its CUDA provider")
     record = read_metadata(opened.properties, str(path))
     inputs: Ends = {"sample": ["N", len(CHANNELS)], "mask": ["N", len(CHANNELS)], "dt": ["N", 1]}
-    _check_ends(opened.session, inputs, ["N"], record, path)
+    _check(opened, inputs, ["N"], record, path)
     return opened, record
 
 
@@ -63,7 +61,7 @@ def open_sequence(path: Path, step: Opened, record: JobMetadata) -> Opened:
         raise ModelError(got, "the two of one export", "Export the model again.", where=str(path))
     width = len(CHANNELS)
     inputs: Ends = {"samples": ["N", "T", width], "masks": ["N", "T", width], "dts": ["N", "T"]}
-    _check_ends(opened.session, inputs, ["N", "T"], record, path)
+    _check(opened, inputs, ["N", "T"], record, path)
     return opened
 
 
@@ -89,27 +87,12 @@ def _no_cuda(got: str) -> NoDeviceError:
     )
 
 
-def _check_ends(
-    session: Any,  # noqa: ANN401
-    inputs: Ends,
-    lead: Sequence[str],
-    record: JobMetadata,
-    path: Path,
-) -> None:
-    """Names, shapes and types of everything that goes in and comes out."""
-    state = ["N", record.state_size]
-    outputs = {
+def _check(opened: Opened, inputs: Ends, lead: Sequence[str], record: JobMetadata, path: Path) -> None:
+    state: Ends = {"state": ["N", record.state_size]}
+    outputs: Ends = {
         "logits": [*lead, len(record.classes)],
         "families": [*lead, len(record.families)],
         "novelty": lead,
-        "next_state": state,
+        "next_state": state["state"],
     }
-    for what, ends, wanted in (
-        ("inputs", session.get_inputs(), {**inputs, "state": state}),
-        ("outputs", session.get_outputs(), outputs),
-    ):
-        found = {end.name: (list(end.shape), end.type) for end in ends}
-        if found != {name: (list(shape), "tensor(float)") for name, shape in wanted.items()}:
-            raise ModelError(
-                f"a graph with {what} {found}", f"float {what} {wanted}", "Export the model again.", where=str(path)
-            )
+    check_ends(opened.session, {**inputs, **state}, outputs, str(path))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -19,6 +18,7 @@ from hashwarden.model.job.known_answers import TOLERANCE, answers_path, read_ans
 from hashwarden.model.runtime import onnxruntime
 from hashwarden.serve.job_graphs import OUTPUTS, open_sequence, open_step, sequence_path
 from hashwarden.serve.job_input import check_shapes, check_state, cleaned
+from hashwarden.serve.onnx_session import shipped
 
 __all__ = ["JobScorer", "Scores", "shipped_job_model"]
 
@@ -32,7 +32,7 @@ MEMORY_MIB: Final = 1024
 
 def shipped_job_model() -> Path:
     """The step graph of the installed package."""
-    return Path(str(files("hashwarden.model").joinpath("artifacts", "job.onnx")))
+    return shipped("job.onnx")
 
 
 @final
@@ -92,13 +92,7 @@ class JobScorer:
     @property
     def identity(self) -> Mapping[str, str]:
         """Name, version and hash of the model file."""
-        record = self.metadata
-        return {
-            "name": record.model,
-            "version": record.version,
-            "schema": str(record.schema_version),
-            "sha256": self._opened.sha256,
-        }
+        return self._opened.identity(self.metadata)
 
     def initial(self, n: int) -> Any:  # noqa: ANN401  an array or an OrtValue
         """The state of n jobs of which nothing was seen."""

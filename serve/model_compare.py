@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, final
 
@@ -21,6 +20,7 @@ from hashwarden.errors import DataError
 from hashwarden.model.job.taxonomy import CLASSES, MINING
 from hashwarden.model.trace import Run
 from hashwarden.serve.job_scorer import JobScorer
+from hashwarden.serve.onnx_session import shipped
 from hashwarden.serve.score_runs import Scored, score_run
 
 __all__ = ["MARGINS", "Figures", "Line", "compare", "figures", "shipped_reference"]
@@ -41,7 +41,7 @@ _HIGHER_IS_BETTER: Final = ("AUROC, mining or not", "mining runs confirmed")
 
 
 _PLACES: Final = (
-    Path(str(files("hashwarden.model").joinpath("artifacts", "job_reference.parquet"))),
+    shipped("job_reference.parquet"),
     Path("data", "job", "reference.parquet"),
 )
 

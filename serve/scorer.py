@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, final
 
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.errors import ModelError
 from hashwarden.kernels.sass.table import MixTable
 from hashwarden.model.kernel.decide import decide
 from hashwarden.model.kernel.features import FEATURE_NAMES, features_of
@@ -18,8 +16,9 @@ from hashwarden.model.kernel.joint import own_log_odds, sigmoid
 from hashwarden.model.kernel.metadata import read_metadata
 from hashwarden.model.kernel.reasons import reasons_of
 from hashwarden.model.kernel.rule import FileRule
+from hashwarden.model.kernel.taxonomy import GROUPS
 from hashwarden.model.kernel.verdict import KernelVerdict, Verdict
-from hashwarden.serve.onnx_session import open_session
+from hashwarden.serve.onnx_session import Ends, check_ends, open_session, shipped
 
 __all__ = ["KernelScorer", "shipped_model"]
 
@@ -29,10 +28,13 @@ CHUNK: Final = 2048
 EXPLAINED: Final = 0.2
 """Kernels with a probability of hash work above this get reasons; an explanation costs eight further scores."""
 
+_INPUTS: Final[Ends] = {"features": ["kernels", len(FEATURE_NAMES)]}
+_OUTPUTS: Final[Ends] = {"groups": ["kernels", len(GROUPS)], "novelty": ["kernels"]}
+
 
 def shipped_model() -> Path:
     """The model file of the installed package."""
-    return Path(str(files("hashwarden.model").joinpath("artifacts", "kernel.onnx")))
+    return shipped("kernel.onnx")
 
 
 @final
@@ -52,33 +54,16 @@ class KernelScorer:
 
     def __init__(self, path: Path | None = None) -> None:
         path = path or shipped_model()
-        opened = open_session(path, "kernel.onnx")
-        self._session, self._sha256 = opened.session, opened.sha256
-        self.metadata = read_metadata(opened.properties, str(path))
-        self._check_shapes(str(path))
-
-    def _check_shapes(self, where: str) -> None:
-        inputs = [(i.name, i.shape[1:], i.type) for i in self._session.get_inputs()]
-        outputs = {o.name: o.shape[1:] for o in self._session.get_outputs()}
-        wanted = {"groups": [3], "families": [len(self.metadata.families)], "novelty": []}
-        if inputs != [("features", [len(FEATURE_NAMES)], "tensor(float)")] or outputs != wanted:
-            raise ModelError(
-                f"a graph with inputs {inputs} and outputs {outputs}",
-                f"features and {wanted}",
-                "Train the model again.",
-                where=where,
-            )
+        self._opened = open_session(path, "kernel.onnx")
+        self._session = self._opened.session
+        self.metadata = read_metadata(self._opened.properties, str(path))
+        families: Ends = {"families": ["kernels", len(self.metadata.families)]}
+        check_ends(self._session, _INPUTS, {**_OUTPUTS, **families}, str(path))
 
     @property
     def identity(self) -> Mapping[str, str]:
         """Name, version and hash of the model file."""
-        record = self.metadata
-        return {
-            "name": record.model,
-            "version": record.version,
-            "schema": str(record.schema_version),
-            "sha256": self._sha256,
-        }
+        return self._opened.identity(self.metadata)
 
     @property
     def rule(self) -> FileRule:

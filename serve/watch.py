@@ -247,7 +247,7 @@ class JobWatch:
     def _held(jobs: list[_Job], samples: Sequence[Sample], judged: Judged) -> Bools:
         """The groups of channels that count as there."""
         held = given(judged)
-        for i in np.flatnonzero(judged.fresh):
+        for i in np.flatnonzero(judged.fresh).tolist():
             held[i] = jobs[i].presence.see(np.array([samples[i].time_s]), held[i : i + 1])
         return held
 
@@ -255,7 +255,7 @@ class JobWatch:
         self, jobs: list[_Job], seen: Seen, held: Bools, values: F32, dts: F64, fresh: Bools
     ) -> None:
         """What verdicts need later: the window, the tier, the groups that fell silent."""
-        for i in np.flatnonzero(fresh):
+        for i in np.flatnonzero(fresh).tolist():
             job = jobs[i]
             job.window.add(values[i], seen.masks[i], float(dts[i]), self._state[job.row])
             job.tier, job.lost, job.groups = int(seen.tiers[i]), job.groups & ~held[i], job.groups | held[i]

@@ -1,4 +1,4 @@
-"""The evidence of one run that is at hand, many samples at a time: as sample by sample, at a fraction of the cost.
+"""The evidence of one run that is at hand, many samples at a time: the same as sample by sample.
 
 The rules are those of the live evidence (`hashwarden.model.sequential_rules`), and so is what is kept from one piece to
 the next. T = samples, G = those of them that count, K = blocks of about 10 s that they fill.
@@ -24,6 +24,8 @@ I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _NO: Final = np.int8(Blind.NO)
+_BOOK: Final = {"score": "score_sum", "null": "null_sum", "samples": "samples", "covered_s": "covered_s"}
+"""Where the sums of a block that is not full are kept."""
 
 
 class _Course(NamedTuple):
@@ -133,6 +135,3 @@ class Weighing:
             if course.confirmed[-1] and np.isnan(books.confirmed_s[0]):
                 books.confirmed_s[:] = ages[course.confirmed[1:].argmax()]
         return course
-
-
-_BOOK: Final = {"score": "score_sum", "null": "null_sum", "samples": "samples", "covered_s": "covered_s"}

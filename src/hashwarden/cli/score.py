@@ -28,7 +28,7 @@ def score_command(
 ) -> None:  # fmt: skip
     """Score recorded traces again: probabilities, evidence and state at each sample, in a Parquet file.
 
-    A run ends in the same state, for the same reason, as `hashwarden replay` gives it; this is the faster way.
+    Each run has the same states, for the same reasons, as `hashwarden replay` gives it.
 
     Example: hashwarden score /archive --output scores.parquet
     """
