@@ -116,7 +116,7 @@ def test_another_model_is_refused(saved):
 @pytest.mark.parametrize("other", [graph(3), graph(len(FEATURE_NAMES)), graph(len(FEATURE_NAMES), "x")])
 def test_a_graph_of_another_shape_under_a_good_record_is_refused(saved, model, other):
     helper.set_model_props(other, {p.key: p.value for p in model.metadata_props})
-    with pytest.raises(ModelError, match="a graph with (in|out)puts"):
+    with pytest.raises(ModelError, match=r"a graph with (in|out)puts"):
         KernelScorer(saved(other))
 
 
