@@ -13,6 +13,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # On a machine with a GPU: its own Python, which has torch, cupy, numba and numba-cuda; nothing is fetched.
 GPU_PYTHON ?= python3
 OUT ?= gpu-results
+LIMIT ?= 520
 
 .PHONY: help dev demo test lint format bench gpu clean FORCE
 .DELETE_ON_ERROR:
@@ -23,7 +24,7 @@ help:
 	@echo "make lint    the checks of 'make test' without the tests"
 	@echo "make format  lay out the code as the checks want it"
 	@echo "make bench   run the benchmarks, write benchmarks/results"
-	@echo "make gpu     on a machine with a GPU: all tests and benchmarks that need one, into OUT=folder"
+	@echo "make gpu     on a machine with a GPU: all tests and benchmarks that need one, into OUT=folder, in LIMIT=520 s; ONLY='LEG ...' for some"
 	@echo "make dev     set up only"
 
 $(BIN)/python:
@@ -78,7 +79,7 @@ bench: dev
 	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
 
 gpu:
-	@$(GPU_PYTHON) benchmarks/gpu/run.py --out $(OUT)
+	@$(GPU_PYTHON) benchmarks/gpu/run.py --out $(OUT) --limit $(LIMIT) $(addprefix --only ,$(ONLY))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,6 +1,6 @@
 """The job model on a GPU, end to end: samples that lie there, scores that stay there, no copy to the host.
 
-    python benchmarks/gpu/job.py --out results [--model job.onnx]
+    python benchmarks/gpu/job.py --out results [--model job.onnx] [--limit 120]
 
 Needs onnxruntime-gpu, and CuPy or torch for arrays on the GPU. Each batch is checked against the CPU first, then steps
 are timed to the end of the GPU's work. The ceiling in the same run is a copy on the GPU of what a step must read and
@@ -116,8 +116,9 @@ def model_of(given: Path | None, folder: Path) -> tuple[Path, str]:
     return done.step, "random weights of the final shape"
 
 
-def run(given: Path | None) -> dict[str, Any]:
-    """All batches, or why there are none."""
+def run(given: Path | None, limit: float) -> dict[str, Any]:
+    """All batches that the time suffices for, or why there are none."""
+    until = time.monotonic() + limit
     with tempfile.TemporaryDirectory() as folder:
         try:
             path, words = model_of(given, Path(folder))
@@ -126,8 +127,13 @@ def run(given: Path | None) -> dict[str, Any]:
             return {"open": f"not measured: {error}", "batches": []}
         scorer.self_test()
         plain = JobScorer(path)
-        rows = [measure(scorer, plain, arrays, batch) for batch in BATCHES]
-    return {"model": words, "arrays": arrays.name, "batches": rows}
+        rows, left_out = [], []
+        for batch in BATCHES:
+            if time.monotonic() > until:
+                left_out.append(batch)
+            else:
+                rows.append(measure(scorer, plain, arrays, batch))
+    return {"model": words, "arrays": arrays.name, "batches": rows, "left_out_for_time": left_out}
 
 
 def main() -> None:
@@ -135,8 +141,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path)
     parser.add_argument("--out", type=Path, default=Path("gpu-results"))
+    parser.add_argument("--limit", type=float, default=120, help="seconds after which no further batch is begun")
     options = parser.parse_args()
-    result = run(options.model)
+    result = run(options.model, options.limit)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "job.json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))

@@ -1,8 +1,11 @@
-"""Everything that needs a GPU, in one command: tests, workloads, sanitizer, benchmarks.
+"""Everything that needs a GPU, in one command: tests, workloads, sanitizer, recordings, benchmarks.
 
-``make gpu OUT=folder``, or ``python benchmarks/gpu/run.py --out folder``. Stops itself before nine minutes
-are over, needs no network, and writes few small files: report.json, report.md, the JSON of each part, and pictures
-where matplotlib is installed. Ends with 0 only if something was tested and nothing failed, with 6 if there is no GPU.
+``make gpu OUT=folder``, or ``python benchmarks/gpu/run.py --out folder [--limit 520] [--only LEG]``. All of it ends
+within the limit: what is right comes first, then what is recorded, then what is measured. Each part is told its share
+of the time, and ended cleanly when that is over; what the time does not suffice for is named as skipped. It needs no
+network, and writes few small files: report.json and report.md, anew after each part, the JSON of each part, and
+pictures where matplotlib is installed. Ends with 0 only if something was tested, nothing failed and nothing was skipped
+for time; with 6 if there is no GPU.
 """
 
 from __future__ import annotations
@@ -12,11 +15,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +31,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from machine import ROOT, assemble, describe, gpu_count
 
 NO_GPU = 6
-BUDGET_S = 520.0
+LIMIT_S = 520.0
+"""A GPU machine is lent for ten minutes a command; starting one takes some of that."""
+REPORT_S = 5.0
+GRACE_S = 5.0
+"""From the request to end until the end: a test run writes its summary, a recorder seals its trace."""
+BETWEEN_S = 1.0
 TAIL = 1500
 COPIES = 8
 
@@ -34,28 +45,38 @@ COPIES = 8
 class Leg:
     """One part of the run.
 
-    ``limit_s`` is what it may take; what is left of the budget limits it further. Several copies share the
-    work of a part, each told its share by HASHWARDEN_SHARD.
+    ``limit_s`` is what it may take, ``least_s`` what it is not begun without. In its command ``{limit}`` is replaced by
+    its share less ``slack_s``, the time that it takes beyond the limit that it keeps itself. Several copies share the
+    work of a part, each told which part of it by HASHWARDEN_SHARD.
     """
 
     name: str
     command: list[str]
     limit_s: float
+    least_s: float = 5.0
+    slack_s: float = 0.0
     copies: int = 1
-    status: str = "not run"
+    status: str = "skipped"
+    share_s: float = 0.0
     seconds: float = 0.0
     tested: int = 0
     said: str = ""
 
-    def run(self, environment: dict[str, str], left_s: float) -> None:
-        """Run it, and keep the end of what it said."""
-        limit = min(self.limit_s, left_s)
-        if limit < 5:
-            self.said = "no time was left"
+    def run(self, environment: dict[str, str], share_s: float, left_s: float) -> None:
+        """Run it within its share, and keep the end of what it said."""
+        self.share_s = round(share_s, 1)
+        if share_s < self.least_s:
+            self.said = f"no time: {max(0.0, left_s):.0f} s left, at least {self.least_s:.0f} s needed"
             return
         start = time.monotonic()
         with ThreadPoolExecutor(self.copies) as pool:
-            done = list(pool.map(lambda copy: self._one(copy, environment, limit), range(self.copies)))
+            running: list[subprocess.Popen[bytes]] = []
+            try:
+                done = list(pool.map(lambda copy: self._one(copy, environment, share_s, running), range(self.copies)))
+            except BaseException:  # Ctrl-C, or somebody ends all of it: nothing is to stay on the GPU
+                for process in running:
+                    _end(process)
+                raise
         self.seconds = time.monotonic() - start
         bad = [(status, output) for status, output in done if status != "passed"]
         self.status = bad[0][0] if bad else "passed"
@@ -63,91 +84,154 @@ class Leg:
         counts = [re.findall(r"(\d+) (?:passed|ran)", output) for _, output in done]
         self.tested = sum(int(found[-1]) for found in counts if found)
 
-    def _one(self, copy: int, environment: dict[str, str], limit: float) -> tuple[str, str]:
-        share = {"HASHWARDEN_SHARD": f"{copy}/{self.copies}"} if self.copies > 1 else {}
-        command = [word.replace("{copy}", str(copy)) for word in self.command]
-        try:
-            done = subprocess.run(
-                command, env=environment | share, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit
-            )
-        except subprocess.TimeoutExpired as error:
-            return f"stopped after {limit:.0f} s", (error.stdout or b"").decode(errors="replace")
-        except OSError as error:
-            return "failed to start", str(error)
+    def _one(
+        self, copy: int, environment: dict[str, str], share_s: float, running: list[subprocess.Popen[bytes]]
+    ) -> tuple[str, str]:
+        shard = {"HASHWARDEN_SHARD": f"{copy}/{self.copies}"} if self.copies > 1 else {}
+        told = {"{copy}": str(copy), "{limit}": f"{max(1.0, share_s - self.slack_s):.0f}"}
+        command = [re.sub(r"\{(copy|limit)\}", lambda found: told[found[0]], word) for word in self.command]
+        with tempfile.TemporaryFile() as output:  # no pipe: what a child leaves behind must not hold it open
+            try:
+                process = subprocess.Popen(
+                    command, env=environment | shard, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
+                    stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                return "failed to start", str(error)
+            running.append(process)
+            in_time = _ended(process, share_s)
+            output.seek(0)
+            said = output.read().decode(errors="replace")
+        if not in_time:
+            return f"stopped after {share_s:.0f} s", said
         # 5 is pytest's word for a share without tests.
-        fine = done.returncode == 0 or (self.copies > 1 and done.returncode == 5)
-        return "passed" if fine else f"failed with {done.returncode}", done.stdout + done.stderr
+        fine = process.returncode == 0 or (self.copies > 1 and process.returncode == 5)
+        return "passed" if fine else f"failed with {process.returncode}", said
+
+
+def _ended(process: subprocess.Popen[bytes], share_s: float) -> bool:
+    """Wait, then ask it to end as Ctrl-C does, then end it and all that it started; whether it ended by itself."""
+    grace = min(GRACE_S, share_s / 4)
+    try:
+        process.wait(share_s - grace)
+        return True
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(grace)
+        return False
+    finally:
+        _end(process)
+        process.wait()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def share(leg: Leg, later: Sequence[Leg], left_s: float) -> float:
+    """What a part may take: its limit, less where those after it would not have the least that they need.
+
+    Where the time does not suffice for all, the last ones have none.
+    """
+    kept = 0.0
+    for other in later:
+        if leg.least_s + kept + other.least_s + BETWEEN_S > left_s:
+            break
+        kept += other.least_s + BETWEEN_S
+    return min(leg.limit_s, left_s - kept)
 
 
 def legs(out: Path) -> list[Leg]:
-    """All parts, the most important first."""
-    python, bench = sys.executable, "benchmarks"
+    """All parts, the most important first: what is right, what is recorded, what is measured."""
+    python, bench, into = sys.executable, "benchmarks", ["--out", str(out)]
     tests = ["-m", "pytest", "tests/kernels", "-m", "gpu", "--confcutdir=tests/kernels", "-q"]
     tests += ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    tests += ["-W", "default", "--junitxml", str(out / "tests-{copy}.xml")]
+    works, limited = [python, f"{bench}/gpu/workloads.py"], ["--limit", "{limit}"]
     found = [
-        Leg("tests", [python, *tests, "-W", "default", "--junitxml", str(out / "tests-{copy}.xml")], 150, COPIES),
-        Leg("workloads", [python, f"{bench}/gpu/workloads.py", "--out", str(out), "--limit", "110"], 140),
+        Leg("tests", [python, *tests], 150, 60, copies=COPIES),
+        Leg("workloads", [*works, *into, *limited], 140, 50, slack_s=30),
+        _sanitizer([*works, "--size", "small", "--engines", "cupy", "--seconds", "0", *limited], out),
+        Leg("recordings", [python, f"{bench}/gpu/recordings.py", *into, *limited], 130, 60, slack_s=30),
+        Leg("job", [python, f"{bench}/gpu/job.py", *into, *limited], 60, 25, slack_s=20),
+        Leg("mix", [python, f"{bench}/gpu/mix.py", *into], 40, 20),
+        Leg("probes", [python, f"{bench}/probes.py", *into, "--seconds", "{limit}"], 100, 40, slack_s=15),
     ]
-    for name in ("recorder", "patterns", "streams"):
-        found.append(Leg(name, [python, f"{bench}/{name}.py", "--out", str(out)], 40))
-    for name in ("mix", "job"):
-        found.append(Leg(name, [python, f"{bench}/gpu/{name}.py", "--out", str(out)], 40))
-    found.append(Leg("probes", [python, f"{bench}/probes.py", "--out", str(out), "--seconds", "90"], 100))
-    found.append(Leg("recordings", [python, f"{bench}/gpu/recordings.py", "--out", str(out), "--limit", "100"], 130))
-    cost = [python, f"{bench}/telemetry.py", "--real", "--out", str(out), "--seconds", "1"]
-    found.append(Leg("telemetry", cost, 40))
-    sanitizer = shutil.which("compute-sanitizer")
-    if sanitizer is None:
-        found.append(Leg("sanitizer", [], 0, said="compute-sanitizer is not installed"))
-    else:
-        check = [python, f"{bench}/gpu/workloads.py", "--size", "small", "--engines", "cupy", "--seconds", "0"]
-        check += ["--out", str(out / "sanitized"), "--limit", "40"]
-        found.append(Leg("sanitizer", [sanitizer, "--tool", "memcheck", "--error-exitcode", "9", *check], 60))
-    return found
+    found += [Leg(name, [python, f"{bench}/{name}.py", *into], 40, 15) for name in ("recorder", "patterns", "streams")]
+    cost = [python, f"{bench}/telemetry.py", "--real", *into, "--seconds", "1"]
+    return [*found, Leg("telemetry", cost, 40, 10)]
+
+
+def _sanitizer(command: list[str], out: Path) -> Leg:
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        return Leg("sanitizer", [], 0, 0, said="compute-sanitizer is not installed")
+    check = [tool, "--tool", "memcheck", "--error-exitcode", "9", *command, "--out", str(out / "sanitized")]
+    return Leg("sanitizer", check, 60, 30, slack_s=20)
 
 
 def report(machine: dict[str, Any], parts: list[Leg], how: str) -> str:
     """Markdown of what was done."""
     lines = [f"# {machine['gpu']}, driver {machine['driver']}, {machine['date'][:10]}", ""]
     lines += [f"Package put together by {how}. Python {machine['python']}.", ""]
-    lines += ["| part | outcome | seconds | tested |", "| --- | --- | ---: | ---: |"]
-    lines += [f"| {leg.name} | {leg.status} | {leg.seconds:.0f} | {leg.tested or ''} |" for leg in parts]
+    lines += ["| part | outcome | seconds | of a share of | tested |", "| --- | --- | ---: | ---: | ---: |"]
     for leg in parts:
-        if leg.status != "passed":
+        lines.append(f"| {leg.name} | {leg.status} | {leg.seconds:.0f} | {leg.share_s:.0f} | {leg.tested or ''} |")
+    for leg in parts:
+        if leg.status != "passed" and leg.said:
             lines += ["", f"## {leg.name}", "", "```", leg.said.strip(), "```"]
     return "\n".join(lines) + "\n"
 
 
-def run(out: Path) -> int:
-    """Run all parts; see the module's docstring for the exit code."""
+def run(out: Path, limit_s: float = LIMIT_S, only: Sequence[str] = ()) -> int:
+    """Run all parts, or some; see the module's docstring for the exit code."""
+    until = time.monotonic() + limit_s - REPORT_S
     if gpu_count() == 0:
         sys.stderr.write("no NVIDIA GPU: the driver is absent or answers for none. Nothing was tested.\n")
         return NO_GPU
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    start, machine, parts = time.monotonic(), describe(), legs(out)
+    machine, parts = describe(), [leg for leg in legs(out) if not only or leg.name in only]
     with tempfile.TemporaryDirectory(prefix="hashwarden-") as folder:
         how = assemble(Path(folder))
+        _write(out, machine, parts, how)
         environment = {**os.environ, "PYTHONPATH": folder, "PYTHONSAFEPATH": "1"}
-        for leg in parts:
+        for number, leg in enumerate(parts):
             if leg.command:
-                sys.stderr.write(f"== {leg.name}\n")
-                leg.run(environment, BUDGET_S - (time.monotonic() - start))
+                left = until - time.monotonic()
+                allowed = share(leg, [other for other in parts[number + 1 :] if other.command], left)
+                sys.stderr.write(f"== {leg.name}, at most {max(0.0, allowed):.0f} s\n")
+                leg.run(environment, allowed, left)
                 sys.stderr.write(f"   {leg.status} in {leg.seconds:.0f} s\n")
-    found = {"machine": machine, "assembled_by": how, "parts": [asdict(leg) for leg in parts]}
-    (out / "report.json").write_text(json.dumps(found, indent=1) + "\n")
-    (out / "report.md").write_text(report(machine, parts, how))
+            _write(out, machine, parts, how)
     print((out / "report.md").read_text())
     tested = sum(leg.tested for leg in parts)
     bad = [leg for leg in parts if leg.command and leg.status != "passed"]
     return 0 if tested and not bad else 1
 
 
+def _write(out: Path, machine: dict[str, Any], parts: list[Leg], how: str) -> None:
+    """The report as far as it is, whole at any moment."""
+    found = {"machine": machine, "assembled_by": how, "parts": [asdict(leg) for leg in parts]}
+    for name, text in (("report.json", json.dumps(found, indent=1) + "\n"), ("report.md", report(machine, parts, how))):
+        (out / f"{name}.part").write_text(text)
+        (out / f"{name}.part").replace(out / name)
+
+
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("gpu-results"))
-    return run(parser.parse_args().out)
+    parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="for all of it")
+    parser.add_argument("--only", action="append", default=[], metavar="LEG", help="may be given again")
+    options = parser.parse_args()
+    names = [leg.name for leg in legs(options.out)]
+    if unknown := sorted(set(options.only) - set(names)):
+        parser.error(f"--only {unknown[0]}: not one of {', '.join(names)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    return run(options.out, options.limit, options.only)
 
 
 if __name__ == "__main__":
