@@ -102,7 +102,9 @@ def _draw_delay(rows: list[dict[str, float]]) -> None:
             here = [r for r in rows if (r["horizon"], r["null"], r["score"]) == (60, null, score) and r["blocks"] > 0]
             hours = [max(r["start"], 6) / 360 for r in here]
             minutes = [r["blocks"] / 6 for r in here]
-            axes.plot(hours, minutes, style, color=colour, marker="o", ms=2.5, label=f"score {score}, null level {null}")
+            axes.plot(
+                hours, minutes, style, color=colour, marker="o", ms=2.5, label=f"score {score}, null level {null}"
+            )
     axes.set(yscale="log", ylim=(0.25, 1000))
     axes.legend(fontsize=7, ncols=3, handlelength=4, loc="upper left")
     figure.savefig(ROOT / "docs" / "evidence-delay.png", dpi=140)

@@ -158,7 +158,7 @@ def noticed(blind_s: F64, unknown: F64, dt: F64, good: Bools, unlike: Bools) -> 
     """
     passed = np.cumsum(dt, axis=0)
     silent = passed - latest(good, passed[None], -blind_s[None])[0]
-    pulls: F64 = pull(np.minimum(dt, LONGEST_S), _UNKNOWN_S) * good
+    pulls = np.where(good, pull(np.minimum(dt, LONGEST_S), _UNKNOWN_S), 0.0)
     return silent, followed(unknown, unlike.astype(np.float64), pulls)
 
 

@@ -77,5 +77,5 @@ class Recipe:
 FULL: Final = Recipe()
 """The recipe of the shipped model."""
 
-QUICK: Final = Recipe(steps=1000, check=250, length=200)
+QUICK: Final = Recipe(steps=1500, check=250, length=200)
 """A shorter fit, for folds and trials."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from hashwarden.training.job.fit import Fitted, fit
 from hashwarden.training.job.material import calibration_plan, card_plan, default_cache, kept
 from hashwarden.training.job.own import parted
 from hashwarden.training.job.recipe import FULL, Recipe
+from hashwarden.training.job.stopwatch import Stopwatch
 from hashwarden.training.job.storage import room, staged
 from hashwarden.training.job.windows import pack
 from hashwarden.training.synthesise.plans import CorpusPlan
@@ -121,12 +121,13 @@ def run(how: Training, told: Told | None = None) -> Path:
     """
     with room(how.output, how.cache or default_cache(), remedy=_AGAIN):
         how.work.mkdir(parents=True, exist_ok=True)
-        _trained(how, told or _log.info, time.perf_counter())
+        _trained(how, Stopwatch(how.work / "seconds", told or _log.info, resume=how.resume))
         shutil.rmtree(how.work)
     return how.output / "job.onnx"
 
 
-def _trained(how: Training, told: Told, start: float) -> None:
+def _trained(how: Training, watch: Stopwatch) -> None:
+    told = watch.tell
     with _cluster(how):
         data = _data(how, told)
         parts = parted(data, how.recipe.seed) if how.alone else None
@@ -143,7 +144,7 @@ def _trained(how: Training, told: Told, start: float) -> None:
     with staged(how.output, last="job.onnx") as folder:
         exported = export(found.network, record, _proof(unseen), folder)
         told(f"exported; largest difference between torch and ONNX {exported.difference:.1e}")
-        write_card(folder, record, learned, honest, unseen, found, figures, how.recipe, time.perf_counter() - start)
+        write_card(folder, record, learned, honest, unseen, found, figures, how.recipe, watch.seconds)
 
 
 def _cluster(how: Training) -> Any:  # noqa: ANN401  a context of either kind
