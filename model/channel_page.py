@@ -33,8 +33,10 @@ Every number that the job model may read of a GPU, a job or a probe. This page i
 DCGM field or from a synthesised sensor. A value that is not there is NaN in memory and null in a trace
 ([trace-format.md](trace-format.md)), never 0.
 
-"how the network reads it": as it is, as the logarithm of 1 + value / scale, or not at all, where a value names the GPU
-rather than the work. "c" marks ratios of clock cycles, "n" counters that never repeat themselves on a busy GPU.
+"read by the network": not where a value names the GPU rather than the work. The network cuts each channel into pieces
+at quantiles of the values that it learned from.
+
+"c" marks ratios of clock cycles, "n" counters that never repeat themselves on a busy GPU.
 """
 
 _GROUPS: Final = {
@@ -64,13 +66,13 @@ def _tiers() -> str:
 
 
 def _group(group: str) -> str:
-    head = ("channel", "unit", "range", "meaning", "GPM", "DCGM", "how the network reads it", "")
+    head = ("channel", "unit", "range", "meaning", "GPM", "DCGM", "read by the network", "")
     rows = (_row(channel) for channel in CHANNELS if channel.group == group)
     return f"## {_GROUPS[group]} (`{group}`)\n\n" + _table(head, rows)
 
 
 def _row(channel: Channel) -> tuple[str, ...]:
-    reads = "no" if not channel.network else f"log, {channel.scale:g}" if channel.scale else "as it is"
+    reads = "yes" if channel.network else "no"
     meaning = f"{channel.meaning}; {channel.notes}" if channel.notes else channel.meaning
     numbers = ("" if number is None else str(number) for number in (channel.gpm, channel.dcgm))
     marks = "c" * channel.per_cycle + "n" * channel.noisy

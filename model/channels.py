@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, final
 
-__all__ = ["CHANNELS", "GROUPS", "INDEX", "NETWORK", "TIERS", "Channel", "Group", "schema_hash"]
+__all__ = ["CHANNELS", "GROUPS", "INDEX", "NETWORK", "NETWORK_PLACES", "TIERS", "Channel", "Group", "schema_hash"]
 
 Group = Literal["nvml", "gpm", "pm", "launch", "code", "probe"]
 GROUPS: Final[tuple[Group, ...]] = ("nvml", "gpm", "pm", "launch", "code", "probe")
@@ -61,7 +61,7 @@ class Channel:
     dcgm : int or None
         DCGM field number.
     scale : float
-        0: the network reads the value as it is; above 0: it reads log(1 + value / scale).
+        Typical size of a value that spans orders of magnitude, where its logarithm begins to be of use; 0 for others.
     network : bool
         Whether the network reads it. What names the GPU rather than the work (watts, MiB, MHz) is for people only.
     per_cycle : bool
@@ -220,6 +220,9 @@ INDEX: Final[Mapping[str, int]] = MappingProxyType({channel.name: i for i, chann
 
 NETWORK: Final[tuple[str, ...]] = tuple(channel.name for channel in CHANNELS if channel.network)
 """Names of the channels that the network reads, in order."""
+
+NETWORK_PLACES: Final[tuple[int, ...]] = tuple(INDEX[name] for name in NETWORK)
+"""Places in `CHANNELS` of the channels that the network reads, in the order of `NETWORK`."""
 
 
 def schema_hash() -> str:

@@ -1,5 +1,7 @@
 """The job network: reads samples as they come, carries a small state. Only training imports this; serving uses ONNX.
 
+Every channel is cut into a few pieces, each of which rises from 0 to 1 over a range of values (piecewise linear
+encoding, Gorishniy, Rubachev and Babenko 2022), so that 0 and a hair above it can be as far apart as idle and busy.
 Every sample is encoded, then averaged over time by two layers of units. Each unit belongs to one of a few clocks, whose
 learned time scales span 0.3 s to 20 min; a gate that reads the sample can slow its clock down. A sample counts by the
 time since the one before it, so sampling periods from 0.1 s to 60 s mean the same. The first layer averages what is
@@ -19,15 +21,12 @@ import torch
 from torch import nn
 from torch.nn.functional import leaky_relu, log_softmax
 
-from hashwarden.model.channels import NETWORK
+from hashwarden.model.channels import NETWORK, NETWORK_PLACES
 from hashwarden.model.job.recurrence import recurrence
 from hashwarden.model.job.taxonomy import CLASSES, MINING_FAMILIES
-from hashwarden.model.job.transform import COLUMNS, SCALES
 
-__all__ = ["CLIP", "FIRST_S", "GAP_S", "GATE_LOW", "KINDS", "SLOPE", "TINY", "JobNet", "Outputs"]
+__all__ = ["FIRST_S", "GAP_S", "GATE_LOW", "KINDS", "SLOPE", "TINY", "JobNet", "Outputs"]
 
-CLIP: Final = 4.0
-"""Standardised values are cut at this."""
 FIRST_S: Final = 0.05
 """Time that a sample stands for at least: the first one has no other."""
 GAP_S: Final = 60.0
@@ -39,11 +38,11 @@ GATE_LOW: Final = -6.0
 SLOPE: Final = 0.1
 """Of the leaky rectifier below 0."""
 TINY: Final = 1e-30
+PIECES: Final = 6
+"""Ranges that a channel is cut into."""
 KINDS: Final = 24
 """Centroids of seen work that the novelty is measured from."""
 FAR: Final = 1e3
-MIN_SCALE: Final = 0.02
-"""Smallest deviation that a channel is standardised by: less is noise of a counter that never changed."""
 
 
 class Outputs(NamedTuple):
@@ -77,14 +76,18 @@ class JobNet(nn.Module):
         Units of each layer that share a clock.
     features : int
         Width of the last layer, in which the novelty is measured.
+    pieces : int
+        Ranges that a channel is cut into.
     """
 
-    def __init__(self, hidden: int = 63, clocks: int = 12, units: int = 4, features: int = 48) -> None:
+    def __init__(
+        self, hidden: int = 63, clocks: int = 12, units: int = 4, features: int = 48, pieces: int = PIECES
+    ) -> None:
         super().__init__()
-        self.hidden, self.clocks, self.units, self.features = hidden, clocks, units, features
+        self.hidden, self.clocks, self.units, self.features, self.pieces = hidden, clocks, units, features, pieces
         channels, width = len(NETWORK), clocks * units
         self.state_size = 2 * width + clocks
-        self.encode = nn.Linear(2 * channels, hidden)
+        self.encode = nn.Linear((pieces + 1) * channels, hidden)
         self.look = nn.Linear(hidden, width + clocks)  # what is averaged, and the gates
         self.depart = nn.Linear(hidden + width, width)
         self.judge = nn.Linear(hidden + self.state_size, features)
@@ -97,17 +100,15 @@ class JobNet(nn.Module):
 
     def _buffers_of(self, channels: int) -> None:
         self.columns: torch.Tensor
-        self.scales: torch.Tensor
-        self.mean: torch.Tensor
-        self.scale: torch.Tensor
+        self.low: torch.Tensor
+        self.span: torch.Tensor
         self.temperature: torch.Tensor
         self.origin: torch.Tensor
         self.whiten: torch.Tensor
         self.centroids: torch.Tensor
-        self.register_buffer("columns", torch.tensor(COLUMNS), persistent=False)
-        self.register_buffer("scales", torch.tensor(SCALES), persistent=False)
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("scale", torch.ones(channels))
+        self.register_buffer("columns", torch.tensor(NETWORK_PLACES), persistent=False)
+        self.register_buffer("low", torch.zeros(channels, self.pieces))
+        self.register_buffer("span", torch.ones(channels, self.pieces))
         self.register_buffer("temperature", torch.ones(2))  # of classes, of families
         self.register_buffer("origin", torch.zeros(self.features))
         self.register_buffer("whiten", torch.eye(self.features))
@@ -123,15 +124,24 @@ class JobNet(nn.Module):
         self.depart.bias.copy_(self.look.bias[:width])
 
     @torch.no_grad()
-    def set_normalisation(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
-        """Set what channels are standardised by, each of shape (len(NETWORK),).
+    def set_pieces(self, edges: torch.Tensor) -> None:
+        """Set where channels are cut.
 
-        Mean and deviation of `hashwarden.model.job.transform.transformed` over what is present; NaN, for a channel
-        that was never present, counts as 0 and 1.
+        Parameters
+        ----------
+        edges : tensor, shape (len(NETWORK), pieces + 1)
+            Rising, none below 0, in the units of the channel. Values beyond the last count as the last.
+
+        Raises
+        ------
+        ValueError
+            For others.
         """
-        self.mean.copy_(torch.nan_to_num(torch.as_tensor(mean), nan=0.0))
-        least = (self.mean / CLIP).clamp_min(MIN_SCALE)  # so 0, the lowest value of all channels, is never below -CLIP
-        self.scale.copy_(torch.maximum(torch.nan_to_num(torch.as_tensor(scale), nan=1.0).to(least), least))
+        edges = torch.as_tensor(edges).float()
+        if edges.shape != (len(NETWORK), self.pieces + 1) or not (edges.diff() > 0).all() or (edges < 0).any():
+            raise ValueError(f"edges have to rise from 0 or more, shape {(len(NETWORK), self.pieces + 1)}")
+        self.low.copy_(edges[:, :-1])
+        self.span.copy_(edges.diff())
 
     @torch.no_grad()
     def set_temperature(self, classes: float, families: float = 1.0) -> None:
@@ -169,7 +179,7 @@ class JobNet(nn.Module):
 
     def initial_state(self, batch: int) -> torch.Tensor:
         """The state that has seen nothing, shape (N, S)."""
-        return torch.zeros(batch, self.state_size, device=self.mean.device)
+        return torch.zeros(batch, self.state_size, device=self.low.device)
 
     def forward(
         self, samples: torch.Tensor, masks: torch.Tensor, dts: torch.Tensor, state: torch.Tensor | None = None
@@ -221,9 +231,8 @@ class JobNet(nn.Module):
 
     def _drive(self, sample: torch.Tensor, mask: torch.Tensor, dt: torch.Tensor) -> _Drive:
         mask = mask[..., self.columns]
-        values = torch.log1p(sample[..., self.columns] / self.scales)
-        values = ((values - self.mean) / self.scale).clamp_max(CLIP) * mask
-        code = leaky_relu(self.encode(torch.cat([values, mask], -1)), SLOPE)
+        risen = (sample[..., self.columns, None] - self.low).clamp_min(0).minimum(self.span) / self.span
+        code = leaky_relu(self.encode(torch.cat([risen.flatten(-2), mask], -1)), SLOPE)
         seen, gate = self.look(code).tensor_split([self.clocks * self.units], -1)
         weight = -torch.expm1(
             -dt.clamp(FIRST_S, GAP_S) * torch.exp(self.log_rate) * torch.sigmoid(gate.clamp_min(GATE_LOW))

@@ -1,4 +1,4 @@
-"""What a network takes from the data besides its weights: scales before the fit, novelty and temperature after it."""
+"""What a network takes from the data besides its weights: pieces of channels before, novelty and temperature after."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hashwarden.model.channels import NETWORK, TIERS
+from hashwarden.model.channels import NETWORK_PLACES, TIERS
 from hashwarden.model.job.network import JobNet
 from hashwarden.model.job.taxonomy import CLASSES, MINING, MINING_FAMILIES
-from hashwarden.model.job.transform import transformed
 from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.predict import Said, predict
 from hashwarden.training.job.recipe import Recipe
@@ -25,8 +24,14 @@ from hashwarden.training.job.windows import pack
 __all__ = ["build", "kinds_of", "set_novelty", "temperatures"]
 
 I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
+_FIRST, _LAST = 0.1, 0.99
+"""Quantiles of a channel's different values at the ends of its first and last piece."""
+_NARROW: Final = 1e-3
+"""Narrowest piece, over the range of the channel."""
+_EVERY: Final = 5
 _RUNS: Final = 1200
 """Runs that scales and novelty are taken from at most."""
 _LONGEST: Final = 400
@@ -51,19 +56,28 @@ def _some(rows: I64, most: int = _RUNS) -> I64:
 
 
 def build(data: Dataset, rows: I64, recipe: Recipe) -> JobNet:
-    """Make a network, its channels standardised by what is present in some runs."""
+    """Make a network, its channels cut into pieces by what is present in some runs."""
     network = JobNet()
-    count, total, squares = (np.zeros(len(NETWORK)) for _ in range(3))
-    for run in _some(rows).tolist():
-        seen = transformed(data.read(run, 0, recipe.length)[:, FIRST_CHANNEL:]).astype(np.float64)
-        count += (~np.isnan(seen)).sum(0)
-        total += np.nansum(seen, 0)
-        squares += np.nansum(seen * seen, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean * mean, 0))
-    network.set_normalisation(torch.from_numpy(mean).float(), torch.from_numpy(deviation).float())
+    whole = np.concatenate([data.read(run, 0, recipe.length)[::_EVERY, FIRST_CHANNEL:] for run in _some(rows).tolist()])
+    network.set_pieces(torch.from_numpy(_edges(whole[:, list(NETWORK_PLACES)], network.pieces)))
     return network
+
+
+def _edges(values: F32, pieces: int) -> F64:
+    """Where channels are cut: quantiles of their different values, shape (C, pieces + 1); values of shape (n, C).
+
+    Of different values, for most counters are 0 most of the time, and what they are else must not fall into one piece.
+    """
+    levels = np.concatenate([[0.0], np.linspace(_FIRST, _LAST, pieces)])
+    edges = np.empty((values.shape[1], pieces + 1))
+    for place, column in enumerate(values.T):
+        known = np.unique(column[~np.isnan(column)].astype(np.float64))
+        if not len(known):
+            known = np.array([0.0, 1.0])
+        cuts = np.quantile(known, levels)
+        least = max(_NARROW * (known[-1] - known[0]), _NARROW * known[-1], 1e-6)
+        edges[place] = np.maximum.accumulate(cuts - least * np.arange(len(cuts))) + least * np.arange(len(cuts))
+    return edges
 
 
 def kinds_of(data: Dataset, rows: I64) -> I64:

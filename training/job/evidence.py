@@ -26,8 +26,8 @@ ALPHA: Final = 1e-3
 _LEAST_S: Final = 120.0
 _USUAL: Final = 0.999
 _SETTLED_S: Final = 60.0
-_CHOOSING: Final = 6
-"""One honest run in six chooses what a score pays and calibrates nothing: the choice must see rare runs too."""
+_CHOOSING: Final = 8
+"""One honest run in eight chooses what a score pays and calibrates nothing: the choice must see rare runs too."""
 _ENOUGH: Final = 1700
 """Runs from which so many can be spared: what is left still answers for 1 in 1,000."""
 

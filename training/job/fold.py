@@ -1,7 +1,7 @@
 """The weights of the job network as its ONNX graphs hold them: everything constant is multiplied out beforehand.
 
-A masked value is 0 in the sample, so what it becomes is known. The product takes that away again by the weights of the
-mask: the standardising, and the mask over the values, cost no node.
+A masked value is 0 in the sample, and no piece of a channel begins below 0, so it rises in none: the mask over the
+values costs no node, nor does the division of each piece by its width.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from hashwarden.model.channels import CHANNELS
-from hashwarden.model.job.network import CLIP, JobNet
-from hashwarden.model.job.transform import COLUMNS
+from hashwarden.model.channels import CHANNELS, NETWORK_PLACES
+from hashwarden.model.job.network import JobNet
 
 __all__ = ["Folded", "folded"]
 
@@ -32,8 +31,8 @@ class Folded:
 
     Attributes
     ----------
-    scales, highest : float64 array, shape (C,)
-        ``min(log(sample + scales), highest)`` is what the first product reads.
+    low, span : float64 array, shape (P * C,)
+        ``min(max(sample - low, 0), span)`` is what the first product reads, piece after piece, each of all channels.
     encode : Linear
         Of those and the mask: the code of a sample, and the count of its channels that the network reads.
     look : Linear
@@ -46,8 +45,8 @@ class Folded:
         Of the features: classes, families, whitened features, products with centroids.
     """
 
-    scales: F64
-    highest: F64
+    low: F64
+    span: F64
     encode: Linear
     look: Linear
     half_rates: F64
@@ -58,15 +57,14 @@ class Folded:
 
 def folded(network: JobNet) -> Folded:
     """Multiply out, in double precision."""
-    columns, hidden = list(COLUMNS), network.hidden
-    scales, highest = np.ones(len(CHANNELS)), np.zeros(len(CHANNELS))
-    scales[columns] = _array(network.scales)
-    highest[columns] = (_array(network.mean) + CLIP * _array(network.scale)) + np.log(scales[columns])
+    columns, hidden = list(NETWORK_PLACES), network.hidden
+    low, span = np.zeros((2, network.pieces, len(CHANNELS)))  # what is not read has no width
+    low[:, columns], span[:, columns] = _array(network.low).T, _array(network.span).T
     depart, judge = _linear(network.depart), _linear(network.judge)
     return Folded(
-        scales,
-        highest,
-        _encode(network, np.log(scales[columns])),
+        low.ravel(),
+        span.ravel(),
+        _encode(network),
         _look(_linear(network.look), (depart[0][:, :hidden], depart[1]), (judge[0][:, :hidden], judge[1])),
         _array(network.log_rate.exp()) / 2,
         depart[0][:, hidden:],
@@ -83,19 +81,16 @@ def _linear(layer: nn.Linear) -> Linear:
     return _array(layer.weight), _array(layer.bias)
 
 
-def _encode(network: JobNet, masked: F64) -> Linear:
-    """The first product over all channels, given what a masked value becomes, shape (len(NETWORK),)."""
+def _encode(network: JobNet) -> Linear:
+    """The first product over all channels, of pieces that are as wide as they are, and of the mask."""
     weight, bias = _linear(network.encode)
-    values, mask = np.split(weight, 2, 1)
-    values = values / _array(network.scale)
-    shift = values * (
-        masked + _array(network.mean)
-    )  # of a present value: to logarithms of 1 + value / scale, less mean
-    whole = np.zeros((len(weight) + 1, 2, len(CHANNELS)))
-    whole[:-1, 0, list(COLUMNS)] = values
-    whole[:-1, 1, list(COLUMNS)] = mask - shift + values * masked
-    whole[-1, 1, list(COLUMNS)] = 1
-    return whole.reshape(len(whole), -1), np.append(bias - values @ masked, 0)
+    columns, read = list(NETWORK_PLACES), network.pieces * len(NETWORK_PLACES)
+    risen = weight[:, :read].reshape(len(weight), len(columns), -1) / _array(network.span)
+    whole = np.zeros((len(weight) + 1, network.pieces + 1, len(CHANNELS)))
+    whole[:-1, :-1, columns] = risen.transpose(0, 2, 1)
+    whole[:-1, -1, columns] = weight[:, read:]
+    whole[-1, -1, columns] = 1
+    return whole.reshape(len(whole), -1), np.append(bias, 0)
 
 
 def _look(look: Linear, depart: Linear, judge: Linear) -> Linear:

@@ -1,7 +1,7 @@
 """The ONNX graphs of the job network: a step, and a sequence in which nothing but the averaging is a loop.
 
 Written by hand because a call at batch 1 costs what its nodes cost: constants are folded into weights, the
-standardising of channels too, and a rectifier stands where onnxruntime joins it to the product before it.
+widths of pieces too, and a rectifier stands where onnxruntime joins it to the product before it.
 ``1 - exp(-x)`` is written ``2 * softsign(tanh(x / 2))``, which keeps its digits where x is small.
 
 N = batch, T = steps, C = channels, K = clocks, D = units of a layer, H = hidden, F = features, S = state.
@@ -60,7 +60,7 @@ def sequence_graph(network: JobNet) -> onnx.ModelProto:
     """Sequences of samples, time the second axis.
 
     Inputs samples (N, T, C), masks (N, T, C), dts (N, T), state (N, S); outputs logits (N, T, 6), families (N, T, 12),
-    novelty (N, T), next_state (N, S). Products and logarithms run over all steps at once; two loops of few nodes are
+    novelty (N, T), next_state (N, S). Products and pieces run over all steps at once; two loops of few nodes are
     left.
     """
     parts, nodes, width = folded(network), Nodes(), network.clocks * network.units
@@ -102,9 +102,9 @@ def _drive(nodes: Nodes, parts: Folded, network: JobNet, names: tuple[str, str, 
     """What rows of samples, masks and times bring."""
     sample, mask, dt = names
     width = network.clocks * network.units
-    values = nodes.add("Log", nodes.add("Add", sample, nodes.constant("scales", parts.scales)))
-    values = nodes.add("Min", values, nodes.constant("highest", parts.highest))
-    code = _rectified(nodes, nodes.linear(nodes.joined(values, mask), "encode", parts.encode))
+    above = nodes.add("Sub", nodes.joined(*[sample] * network.pieces), nodes.constant("low", parts.low))
+    risen = nodes.add("Min", nodes.add("Relu", above), nodes.constant("span", parts.span))
+    code = _rectified(nodes, nodes.linear(nodes.joined(risen, mask), "encode", parts.encode))
     seen, gate, count, to_depart, to_judge = nodes.cut(
         ["seen", "gate", "count", "to_depart", "to_judge"],
         nodes.linear(code, "look", parts.look),

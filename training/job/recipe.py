@@ -50,9 +50,9 @@ class Recipe:
         With one thread the same seed gives the same weights to the bit.
     """
 
-    steps: int = 8000
-    batch: int = 32
-    length: int = 300
+    steps: int = 5000
+    batch: int = 96
+    length: int = 100
     rate: float = 4e-3
     warm: float = 0.1
     decay: float = 0.02
@@ -77,5 +77,5 @@ class Recipe:
 FULL: Final = Recipe()
 """The recipe of the shipped model."""
 
-QUICK: Final = Recipe(steps=1500, check=250, length=200)
+QUICK: Final = Recipe(steps=800, check=200)
 """A shorter fit, for folds and trials."""

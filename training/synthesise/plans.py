@@ -174,7 +174,7 @@ def _demo() -> tuple[Item, ...]:
 
 PLANS: Final[tuple[CorpusPlan, ...]] = (
     CorpusPlan("train", "Learned from; the fit hides groups of channels itself", 7500, 1, _LEARNED, tiers=("all",)),
-    CorpusPlan("calibration", "Honest runs only: calibrates the evidence", 2400, 2, _HONEST, (120, 900)),
+    CorpusPlan("calibration", "Honest runs only: calibrates the evidence", 4900, 2, _HONEST, (120, 900)),
     CorpusPlan("evaluation", "Measured on", 1600, 3),
     CorpusPlan("reference", "Ships with the repository", 60, 4, samples=(150, 260), most_s=3600.0),
     CorpusPlan("demo", "Six jobs of 18 minutes", 6, 90, items_given=_demo()),

@@ -64,7 +64,7 @@ def train_job(  # noqa: PLR0913, PLR0917  each is a flag
         str, typer.Option(help="Train on a Ray cluster: its address, 'auto' or 'local'. Example: --ray auto",
                           metavar="ADDRESS")
     ] = "",
-    workers: Annotated[int, typer.Option(help="Workers on the cluster; must divide the batch of 32.", min=1)] = 2,
+    workers: Annotated[int, typer.Option(help="Workers on the cluster; must divide the batch of 96.", min=1)] = 2,
 ) -> None:  # fmt: skip
     """Train the job model: live telemetry in, probability of mining and evidence out.
 

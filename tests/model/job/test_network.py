@@ -6,10 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashwarden.model.channels import CHANNELS, NETWORK
-from hashwarden.model.job.network import CLIP, GAP_S, KINDS, JobNet
+from hashwarden.model.channels import CHANNELS, NETWORK, NETWORK_PLACES
+from hashwarden.model.job.network import GAP_S, KINDS, JobNet
 from hashwarden.model.job.recurrence import recurrence
-from hashwarden.model.job.transform import COLUMNS, transformed
 from hashwarden.training.job.trials import random_runs
 from hashwarden.training.job.untrained import untrained
 
@@ -219,7 +218,7 @@ def test_nothing_but_empty_samples_is_finite(network):
 
 def test_channels_for_people_do_not_count(network):
     samples, masks, dts = tensors(*random_runs(1, 10, seed=9))
-    hidden = [i for i in range(C) if i not in COLUMNS]
+    hidden = [i for i in range(C) if i not in NETWORK_PLACES]
     changed, unmasked = samples.clone(), masks.clone()
     changed[..., hidden], unmasked[..., hidden] = 7.0, 1.0
     with torch.no_grad():
@@ -229,22 +228,27 @@ def test_channels_for_people_do_not_count(network):
 # What it is told
 
 
-def test_the_transform_is_what_the_network_reads():
-    values = np.array([[channel.high for channel in CHANNELS], [np.nan] * C], np.float32)
-    seen = transformed(values)
-    assert seen.shape == (2, len(NETWORK))
-    assert np.isnan(seen[1]).all()
-    scales = [CHANNELS[i].scale or 1.0 for i in COLUMNS]
-    highest = [CHANNELS[i].high for i in COLUMNS]
-    np.testing.assert_allclose(seen[0], np.log1p(np.divide(highest, scales)), rtol=1e-6)
-
-
-def test_no_standardised_value_exceeds_the_clip():
+def test_pieces_rise_one_after_the_other():
     network = JobNet()
-    network.set_normalisation(torch.rand(len(NETWORK)), torch.full((len(NETWORK),), torch.nan))
-    lowest = -network.mean / network.scale
-    assert (lowest >= -CLIP - 1e-5).all()
-    assert torch.isfinite(network.scale).all()
+    edges = torch.arange(network.pieces + 1.0).repeat(len(NETWORK), 1) * 2 + 1
+    network.set_pieces(edges)
+    with torch.no_grad():
+        network.encode.weight.zero_()
+        network.encode.bias.zero_()
+        network.encode.weight[0, : network.pieces] = 1.0  # the first channel that is read: how many pieces have risen
+        for value, risen in ((0.0, 0.0), (1.0, 0.0), (2.0, 0.5), (3.0, 1.0), (6.0, 2.5), (1e9, network.pieces)):
+            sample = torch.zeros(1, C)
+            sample[0, NETWORK_PLACES[0]] = value
+            assert network._drive(sample, torch.ones(1, C), torch.ones(1, 1)).code[0, 0] == pytest.approx(risen)
+
+
+@pytest.mark.parametrize("wrong", ["falling", "negative", "too few"])
+def test_edges_that_cannot_be_are_refused(wrong):
+    network = JobNet()
+    edges = torch.arange(network.pieces + 1.0).repeat(len(NETWORK), 1)
+    broken = {"falling": edges.flip(1), "negative": edges - 1, "too few": edges[:, 1:]}[wrong]
+    with pytest.raises(ValueError, match="edges have to rise"):
+        network.set_pieces(broken)
 
 
 def test_the_novelty_is_one_for_what_was_seen_and_more_elsewhere():

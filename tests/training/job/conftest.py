@@ -14,7 +14,7 @@ from hashwarden.model.trace import Run, RunInfo
 from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.recipe import Recipe
 
-TINY = Recipe(steps=24, batch=8, length=40, check=8, held_out=0.25, rate=1e-2)
+TINY = Recipe(steps=48, batch=8, length=40, check=16, held_out=0.25, rate=1e-2)
 
 LEVELS = {
     "training": {"tensor_active_ratio": 0.6, "tensor_hmma_active_ratio": 0.6, "power_ratio": 0.8},
