@@ -43,7 +43,7 @@ _SHORT: Final = 0.05
 _KEPT: Final = ladder(1e-3)[0]
 _PAYOFFS: Final = (
     None,
-    *(Payoff(low=low, high=low + width) for low in (-4.0, -2.0, 0.0, 2.0, 4.0) for width in (4.0, 8.0)),
+    *(Payoff(low=low, high=low + width) for low in (-4.0, -2.0, 0.0, 1.0, 2.0, 3.0, 4.0) for width in (4.0, 8.0)),
 )
 
 
@@ -215,7 +215,7 @@ def _tier(
 def choose_payoff(
     honest: Sequence[ScoredRun], mining: Sequence[ScoredRun], alpha: float, horizon_s: float
 ) -> Payoff | None:
-    """Choose what pays best: most wealth per block for the mining runs at the null level of the honest ones.
+    """Choose what pays best: the most mining runs found within the horizon, and of equals the fastest.
 
     The runs must be others than those that calibrate: held-out runs of the fit's own early stopping will do.
 
@@ -239,15 +239,21 @@ def choose_payoff(
     above = max(1, math.floor(alpha * WITHIN * (len(honest) + 1)))
     best, chosen = -math.inf, None
     for pays in _PAYOFFS:
-        null = np.sort(levels(block_scores(honest, pays, horizon_s)))[-above]
-        score = block_scores(mining, pays, horizon_s)[..., None] / max(float(null), FLOOR)
-        fractions = np.array(FRACTIONS)
-        growth = np.nanmean(np.log1p(fractions * (score - 1.0)), axis=1).max(axis=1)
-        worth = float(np.minimum(growth, _ENOUGH).mean())
+        level = float(np.sort(levels(block_scores(honest, pays, horizon_s)))[-above])
+        worth = _worth(block_scores(mining, pays, horizon_s), max(level, FLOOR))
         if worth > best + 1e-3:
             best, chosen = worth, pays
     return chosen
 
 
+def _worth(scores: F64, null: float) -> float:
+    """Share of mining runs that this null level lets be found, and a little for how fast; scores of shape (R, B)."""
+    found = float((levels(scores, FRACTIONS, LEVEL) > null).mean())
+    fractions = np.array(FRACTIONS)
+    growth = np.nanmean(np.log1p(fractions * (scores[..., None] / null - 1.0)), axis=1).max(axis=1)
+    return found + _SPEED * float(np.minimum(growth, _ENOUGH).mean()) / _ENOUGH
+
+
+_SPEED: Final = 0.1
 _ENOUGH: Final = 1.5
 """Growth in nats a block beyond which nothing is gained: two blocks are enough already."""
