@@ -261,8 +261,10 @@ class JobNet(nn.Module):
         return Outputs(logits, families, self._novelty(features), state)
 
     def _novelty(self, features: torch.Tensor) -> torch.Tensor:
-        """Squared distance to the nearest centroid over F, in whitened features."""
+        """Squared distance to the nearest centroid over F, in whitened features.
+
+        Products only say which is nearest: as a distance they would lose digits, where centroids are far from 0.
+        """
         white = (features.detach() - self.origin) @ self.whiten.T
         cross = white @ (-2 * self.centroids.T) + self.centroids.square().sum(-1)
-        nearest = cross.amin(-1) + white.square().sum(-1)
-        return nearest / self.features
+        return (white - self.centroids[cross.argmin(-1)]).square().sum(-1) / self.features

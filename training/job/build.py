@@ -40,8 +40,8 @@ _EACH: Final = 12
 _FLOORS: Final = (0.03, 0.1, 0.3, 1.0)
 """Least spread within kinds of work over that of all: among runs that hardly differ a hair's breadth is not novel.
 The first is taken that single precision bears."""
-_ROUNDING: Final = 4e-6
-"""What roundings may change of the logarithm of 1 + novelty; an export refuses 1e-5 between two ways of computing."""
+_ROUNDING: Final = 7e-6
+"""What roundings may change of the logarithm of 1 + novelty; an export refuses graphs that round by 1e-5."""
 _TRIED: Final = 16
 """Runs that this is tried on, and random ones."""
 _SLOTS: Final = dict(zip(CLASSES, (3, 3, len(MINING_FAMILIES), 2, 3, 1), strict=True))

@@ -43,6 +43,8 @@ class Folded:
         What is left of the two: of the means of the first layer, and of the state.
     last : Linear
         Of the features: classes, families, whitened features, products with centroids.
+    centroids : float64 array, shape (KINDS, F)
+        Over the root of F, as the whitened features are.
     """
 
     low: F64
@@ -53,6 +55,7 @@ class Folded:
     depart: F64
     judge: F64
     last: Linear
+    centroids: F64
 
 
 def folded(network: JobNet) -> Folded:
@@ -70,6 +73,7 @@ def folded(network: JobNet) -> Folded:
         depart[0][:, hidden:],
         judge[0][:, hidden:],
         _last(network),
+        _array(network.centroids) / network.features**0.5,
     )
 
 

@@ -147,9 +147,9 @@ def _judged(nodes: Nodes, parts: Folded, network: JobNet, read: tuple[str, str],
     classes, families, white, cross = nodes.cut(["classes", "kinds", "white", "cross"], last, sizes)
     nodes.add("LogSoftmax", classes, to=into[0], axis=-1)
     nodes.add("LogSoftmax", families, to=into[1], axis=-1)
-    axis = nodes.whole("last_axis", [-1])
-    square = nodes.add("ReduceSumSquare", white, axis, keepdims=0)
-    nodes.add("Add", nodes.add("ReduceMin", cross, axis, keepdims=0), square, to=into[2])
+    nearest = nodes.add("ArgMin", cross, axis=-1, keepdims=0)
+    apart = nodes.add("Sub", white, nodes.add("Gather", nodes.constant("centroids", parts.centroids), nearest))
+    nodes.add("ReduceSumSquare", apart, nodes.whole("last_axis", [-1]), to=into[2], keepdims=0)
 
 
 def _outputs(*lead: str) -> dict[str, Shape]:

@@ -15,9 +15,6 @@ from hashwarden.kernels.workloads.engines.cpu import CpuEngine
 
 pytestmark = pytest.mark.skipif(SIMULATED, reason="this is what starts the simulator")
 
-RACED = {"equihash": {"address", "order", "thread"}}
-"""What hangs on which thread came first at a counter: of a pair of rows, the thread of the lower place compares."""
-
 NUMBA = [workload for workload in registry.workloads() if workload.build is not None]
 
 SIMULATE = """
@@ -26,6 +23,9 @@ import numpy as np
 from hashwarden.kernels.workloads import registry
 from hashwarden.kernels.workloads.engines.numba_cuda import NumbaEngine, recorder_for_gpu
 
+# A thread of the simulator gives way where it waits and nowhere else: in Equihash the thread that comes first at a
+# counter gets the lower place, and what reads that place depends on it.
+sys.setswitchinterval(1000)
 workload = registry.find(sys.argv[1])
 recorder = recorder_for_gpu(capacity=1 << 18)
 NumbaEngine(workload.build(workload.settings("small"), 3), recorder).check()
@@ -46,9 +46,5 @@ def test_simulated(workload):
     CpuEngine(workload.build(workload.settings("small"), 3), recorder).check()
     columns = recorder.log().canonical().columns()
     sums = {name: int(np.sum(column.astype(np.uint64), dtype=np.uint64)) for name, column in columns.items()}
-    # Other sums do not depend on which thread came first at an atomic operation.
-    raced = RACED.get(workload.name, set())
-    expected, found = {"lost": 0, **sums}, json.loads(done.stdout)
-    assert {name: total for name, total in found.items() if name not in raced} == {
-        name: total for name, total in expected.items() if name not in raced
-    }
+    # Sums do not depend on which thread came first at an atomic operation.
+    assert json.loads(done.stdout) == {"lost": 0, **sums}
