@@ -39,7 +39,8 @@ policy's and a person's matter.
 {origin}
 - {never}
 - The figures above are of the same strategies, families and GPUs as in the data that it learned from, though of other
-  runs. What it does on families, strategies and GPUs that it never saw is in docs/evaluation/job.md.
+  runs. What it does on families, strategies and GPUs that it never saw,
+  `hashwarden evaluate job` measures.
 - The bound on false alarms holds for jobs that are exchangeable with the calibration runs. Those here are {calibrated}:
   the bound is about {calibrated} jobs. {reach}
 - Miners inside honest work (interleaved, beside, in bursts) are found in the share of samples in which they mine.
