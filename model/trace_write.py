@@ -6,10 +6,9 @@ journal first (`hashwarden.serve.journal`), because a Parquet file has its index
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 
 from hashwarden.errors import DataError
 from hashwarden.model.channels import CHANNELS, INDEX
+from hashwarden.model.storage import refusal, replacing, synced
 from hashwarden.model.trace import KEY, Run
 from hashwarden.model.trace_check import check_run, check_times
 from hashwarden.model.trace_footer import footer_json
@@ -93,29 +93,35 @@ class TraceWriter:
     def __init__(self, path: Path, channels: Sequence[str] = _NAMES) -> None:
         self._path, self._channels = path, tuple(name for name in _NAMES if name in set(channels))
         self._left_out = np.array([name not in self._channels for name in _NAMES])
-        self._part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.part")
         self._heads: dict[str, Run] = {}
         self._open: Run | None = None
         self._after = -np.inf
         self._waiting: list[Run] = []
         self._rows = 0
+        self._place = ExitStack()
+        part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.part")
         try:
-            self._file = self._part.open("xb")
+            file = self._place.enter_context(replacing(path, part))
         except OSError as error:
             raise _storage(error, path) from error
-        self._writer = pq.ParquetWriter(self._file, _schema(self._channels), **_layout(self._channels))
+        self._writer = pq.ParquetWriter(file, _schema(self._channels), **_layout(self._channels))
+        self._place.callback(_close, self._writer)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._place.__exit__(kind, error, trace)
+            return
         try:
-            if kind is None:
+            with self._place:
                 self._finish()
+            synced(self._path.parent)
         except OSError as failed:
             raise _storage(failed, self._path) from failed
-        finally:
-            self._abandon()
 
     def write(self, run: Run) -> None:
         """Add a run, or the next piece of the run that was added last: one of the same name.
@@ -170,19 +176,12 @@ class TraceWriter:
         infos = {name: run.info for name, run in self._heads.items()}
         self._writer.add_key_value_metadata({KEY: footer_json(self._channels, infos, str(self._path))})
         self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._part.replace(self._path)
-        _sync_folder(self._path.parent)
 
-    def _abandon(self) -> None:
-        """Close what is open and remove what was not put in place; never raises."""
-        with suppress(OSError, ValueError, pa.ArrowException):
-            self._writer.close()
-        with suppress(OSError):
-            self._file.close()
-        with suppress(OSError):
-            self._part.unlink(missing_ok=True)
+
+def _close(writer: pq.ParquetWriter) -> None:
+    """Let go of what is open; never raises, for what was not finished is thrown away."""
+    with suppress(OSError, ValueError, pa.ArrowException):
+        writer.close()
 
 
 def _schema(channels: Sequence[str]) -> pa.Schema:
@@ -227,14 +226,6 @@ def _repeated(words: Sequence[str], lengths: Sequence[int]) -> pa.DictionaryArra
     return pa.DictionaryArray.from_arrays(pa.array(np.repeat(places, lengths)), pa.array(list(place), pa.string()))
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _storage(error: OSError, path: Path) -> DataError:
     remedy = "Nothing was left there, and what was there is as it was: make room, or name another place."
-    return DataError(f"it cannot be written ({error.strerror or error})", "room on the disk", remedy, where=str(path))
+    return DataError(refusal(error), "room on the disk", remedy, where=str(path))

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from hashwarden.errors import DataError, HashwardenError, UsageError
 from hashwarden.model.channels import CHANNELS, schema_hash
+from hashwarden.model.storage import refusal
 from hashwarden.model.trace import Run, RunInfo
 from hashwarden.serve.sources.source import F32
 
@@ -222,4 +223,4 @@ def _exists(journal: Path) -> UsageError:
 
 def _storage(error: OSError, path: Path) -> HashwardenError:
     remedy = "What was recorded so far is kept; make room, or record elsewhere."
-    return StorageError(f"it cannot be written ({error.strerror})", "room on the disk", remedy, where=str(path))
+    return StorageError(refusal(error), "room on the disk", remedy, where=str(path))

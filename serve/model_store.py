@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from hashwarden.errors import DataError, ModelError, UsageError
+from hashwarden.model.storage import refusal, synced
 
 __all__ = ["MODEL", "SHIPPED", "ModelStore", "Record", "default_store", "version_of"]
 
@@ -207,10 +208,10 @@ class ModelStore:
             for name in (*_JUDGES, *_CARD):
                 if (file.parent / name).exists():
                     shutil.copyfile(file.parent / name, part / name)
-                    _synced(part / name)
+                    synced(part / name)
         self._passed("copied")
         part.rename(home)
-        _synced(home.parent)
+        synced(home.parent)
         self._passed("kept")
         return self._checked(version)
 
@@ -252,14 +253,14 @@ class ModelStore:
         with _room(self.folder):
             home.mkdir(parents=True)
             (home / "record.json").write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-            _synced(home / "record.json")
-            _synced(home)
+            synced(home / "record.json")
+            synced(home)
         self._passed("recorded")
         link = self.folder / "current.part"
         link.symlink_to(Path("generations") / home.name)
         self._passed("linked")
         link.replace(self.folder / "current")
-        _synced(self.folder)
+        synced(self.folder)
         self._passed("switched")
         return record
 
@@ -319,14 +320,6 @@ def _room(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(
-            f"the store cannot be written ({error.strerror or error})", "room for three files",
+            refusal(error, "the store"), "room for three files",
             "Make room, or name another --store; the model in service is as it was.", where=str(folder),
         ) from error  # fmt: skip
-
-
-def _synced(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from hashwarden.model.job.metadata import JobMetadata
 from hashwarden.model.job.taxonomy import CLASSES
+from hashwarden.model.storage import replacing
 from hashwarden.training.job.card_figures import ALPHA, TierFigures
 from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.fit import Fitted
 from hashwarden.training.job.recipe import Recipe
-from hashwarden.training.job.storage import replacing
 
 __all__ = ["write_card"]
 

@@ -15,8 +15,8 @@ from typing import Any, final
 import torch
 
 from hashwarden.errors import DataError, UsageError
+from hashwarden.model.storage import replacing
 from hashwarden.training.job.recipe import Recipe
-from hashwarden.training.job.storage import replacing
 
 __all__ = ["Checkpoints"]
 

@@ -28,12 +28,12 @@ import torch
 from hashwarden.errors import UsageError
 from hashwarden.model.cluster import quiet_data
 from hashwarden.model.job.network import JobNet
+from hashwarden.model.storage import replacing
 from hashwarden.model.trace_read import iter_blocks
 from hashwarden.training.job.checkpoints import Checkpoints
 from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.fit import Fitted, fit
 from hashwarden.training.job.recipe import Recipe
-from hashwarden.training.job.storage import replacing
 from hashwarden.training.job.store import write_shard
 from hashwarden.training.job.team import Workers
 

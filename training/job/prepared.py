@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from hashwarden.errors import DataError
 from hashwarden.model.channels import CHANNELS, schema_hash
+from hashwarden.model.storage import replacing
 from hashwarden.model.trace import Run
 from hashwarden.training.job.baselines import Sampled
 from hashwarden.training.job.dataset import Dataset
 from hashwarden.training.job.folds import Facts
 from hashwarden.training.job.rolling import EVERY_S, STATISTICS, rolling, rows_of
-from hashwarden.training.job.storage import replacing
 from hashwarden.training.job.store import CLASS, DT, FIRST_CHANNEL
 
 __all__ = ["Prepared", "Story", "prepare"]

@@ -1,21 +1,19 @@
-"""Writing where the disk may be full: one error that says where, and nothing half-made under a final name."""
+"""Long work where the disk may be full: one error that says where, and all that was made or none of it."""
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from hashwarden.errors import DataError, UsageError
+from hashwarden.model.storage import FULL, refusal, synced
 
-__all__ = ["no_room", "replacing", "room", "spare", "staged"]
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+__all__ = ["room", "spare", "staged"]
 
 
 @contextmanager
@@ -39,23 +37,22 @@ def room(*places: Path, remedy: str) -> Iterator[None]:
     except OSError as error:
         if not _refused(error, places):
             raise
-        raise no_room(error, places, remedy) from error
+        raise _no_room(error, places, remedy) from error
     except DataError as error:  # a trace that could not be written
-        if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _FULL:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in FULL:
             raise
-        raise no_room(error.__cause__, places, remedy) from error
+        raise _no_room(error.__cause__, places, remedy) from error
 
 
-def no_room(error: OSError, places: tuple[Path, ...], remedy: str) -> UsageError:
+def _no_room(error: OSError, places: tuple[Path, ...], remedy: str) -> UsageError:
     """The error for a disk that refuses, about the folder that has the least room."""
     named = [place for place in places if _within(error, place)]
     where = min(named or places, key=_free)
-    got = f"it cannot be written ({error.strerror or error})"
-    return UsageError(got, "a folder that can be written to, with room", remedy, where=str(where))
+    return UsageError(refusal(error), "a folder that can be written to, with room", remedy, where=str(where))
 
 
 def _refused(error: OSError, places: tuple[Path, ...]) -> bool:
-    return error.errno in _FULL or any(_within(error, place) for place in places)
+    return error.errno in FULL or any(_within(error, place) for place in places)
 
 
 def _within(error: OSError, place: Path) -> bool:
@@ -68,28 +65,6 @@ def _free(place: Path) -> int:
     """Bytes that are free where a folder is, or would be made."""
     there = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
     return shutil.disk_usage(there).free
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file whole, synced to the disk, or leave what was there; on any error nothing stays beside it.
-
-    Parameters
-    ----------
-    path : Path
-        Its folder must be there.
-    """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager
@@ -109,20 +84,11 @@ def staged(output: Path, last: str = "") -> Iterator[Path]:
         yield folder
         made = sorted(folder.iterdir(), key=lambda path: (path.name == last, path.name))
         for path in made:
-            _synced(path)
+            synced(path)
         for path in made:
             path.replace(output / path.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _synced(path: Path) -> None:
-    """A disk may say only now that it is full."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 
 from hashwarden.model.channels import CHANNELS, GROUPS, schema_hash
 from hashwarden.model.job.taxonomy import CLASSES
+from hashwarden.model.storage import replacing
 from hashwarden.model.trace import Run
 from hashwarden.model.validity import Validity
 from hashwarden.training.job.labels import check_labels, family_index, truth
-from hashwarden.training.job.storage import replacing
 
 __all__ = ["CLASS", "DT", "FIRST_CHANNEL", "RUNS", "WIDTH", "Rows", "rows_of", "write_shard"]
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashwarden.model.job.taxonomy import MINING
+from hashwarden.model.storage import replacing
 from hashwarden.training.job.calibrate import ScoredRun
 from hashwarden.training.job.detectors import DETECTORS, Scored, detector
 from hashwarden.training.job.folds import Fold
@@ -24,7 +25,6 @@ from hashwarden.training.job.measures import Outcome, auroc
 from hashwarden.training.job.prepared import Prepared
 from hashwarden.training.job.recipe import Recipe
 from hashwarden.training.job.rolling import rows_of
-from hashwarden.training.job.storage import replacing
 from hashwarden.training.job.summary import FoldResult
 
 __all__ = ["Calibrate", "Course", "Judge", "Plan", "play", "read_result", "write_result"]
