@@ -25,8 +25,8 @@ __all__ = ["JobScorer", "Scores", "shipped_job_model"]
 F32 = npt.NDArray[np.float32]
 Array = npt.NDArray[np.generic]
 
-ROWS: Final = 4096
-"""Samples that go through a graph at once: what is between the nodes stays near 10 MB."""
+ROWS: Final = 512
+"""Samples that go through a graph at once: what lies between its nodes stays in a core's cache."""
 MEMORY_MIB: Final = 1024
 
 

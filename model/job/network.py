@@ -2,6 +2,7 @@
 
 Every channel is cut into a few pieces, each of which rises from 0 to 1 over a range of values (piecewise linear
 encoding, Gorishniy, Rubachev and Babenko 2022), so that 0 and a hair above it can be as far apart as idle and busy.
+Where the pieces lie is learned too, from quantiles on.
 Every sample is encoded, then averaged over time by two layers of units. Each unit belongs to one of a few clocks, whose
 learned time scales span 0.3 s to 20 min; a gate that reads the sample can slow its clock down. A sample counts by the
 time since the one before it, so sampling periods from 0.1 s to 60 s mean the same. The first layer averages what is
@@ -22,6 +23,7 @@ from torch import nn
 from torch.nn.functional import leaky_relu, log_softmax
 
 from hashwarden.model.channels import NETWORK, NETWORK_PLACES
+from hashwarden.model.job.pieces import Pieces
 from hashwarden.model.job.recurrence import recurrence
 from hashwarden.model.job.taxonomy import CLASSES, MINING_FAMILIES
 
@@ -87,6 +89,7 @@ class JobNet(nn.Module):
         self.hidden, self.clocks, self.units, self.features, self.pieces = hidden, clocks, units, features, pieces
         channels, width = len(NETWORK), clocks * units
         self.state_size = 2 * width + clocks
+        self.cut = Pieces(channels, pieces)
         self.encode = nn.Linear((pieces + 1) * channels, hidden)
         self.look = nn.Linear(hidden, width + clocks)  # what is averaged, and the gates
         self.depart = nn.Linear(hidden + width, width)
@@ -95,20 +98,16 @@ class JobNet(nn.Module):
         self.families = nn.Linear(features, len(MINING_FAMILIES))
         span = torch.linspace(math.log(FASTEST_S), math.log(SLOWEST_S), clocks)
         self.log_rate = nn.Parameter(-span)
-        self._buffers_of(channels)
+        self._buffers_of()
         self._start()
 
-    def _buffers_of(self, channels: int) -> None:
+    def _buffers_of(self) -> None:
         self.columns: torch.Tensor
-        self.low: torch.Tensor
-        self.span: torch.Tensor
         self.temperature: torch.Tensor
         self.origin: torch.Tensor
         self.whiten: torch.Tensor
         self.centroids: torch.Tensor
         self.register_buffer("columns", torch.tensor(NETWORK_PLACES), persistent=False)
-        self.register_buffer("low", torch.zeros(channels, self.pieces))
-        self.register_buffer("span", torch.ones(channels, self.pieces))
         self.register_buffer("temperature", torch.ones(2))  # of classes, of families
         self.register_buffer("origin", torch.zeros(self.features))
         self.register_buffer("whiten", torch.eye(self.features))
@@ -122,26 +121,6 @@ class JobNet(nn.Module):
         self.depart.weight[:, : self.hidden] = self.look.weight[:width]
         self.depart.weight[:, self.hidden :] = -torch.eye(width)
         self.depart.bias.copy_(self.look.bias[:width])
-
-    @torch.no_grad()
-    def set_pieces(self, edges: torch.Tensor) -> None:
-        """Set where channels are cut.
-
-        Parameters
-        ----------
-        edges : tensor, shape (len(NETWORK), pieces + 1)
-            Rising, none below 0, in the units of the channel. Values beyond the last count as the last.
-
-        Raises
-        ------
-        ValueError
-            For others.
-        """
-        edges = torch.as_tensor(edges).float()
-        if edges.shape != (len(NETWORK), self.pieces + 1) or not (edges.diff() > 0).all() or (edges < 0).any():
-            raise ValueError(f"edges have to rise from 0 or more, shape {(len(NETWORK), self.pieces + 1)}")
-        self.low.copy_(edges[:, :-1])
-        self.span.copy_(edges.diff())
 
     @torch.no_grad()
     def set_temperature(self, classes: float, families: float = 1.0) -> None:
@@ -179,7 +158,7 @@ class JobNet(nn.Module):
 
     def initial_state(self, batch: int) -> torch.Tensor:
         """The state that has seen nothing, shape (N, S)."""
-        return torch.zeros(batch, self.state_size, device=self.low.device)
+        return torch.zeros(batch, self.state_size, device=self.origin.device)
 
     def forward(
         self, samples: torch.Tensor, masks: torch.Tensor, dts: torch.Tensor, state: torch.Tensor | None = None
@@ -231,7 +210,7 @@ class JobNet(nn.Module):
 
     def _drive(self, sample: torch.Tensor, mask: torch.Tensor, dt: torch.Tensor) -> _Drive:
         mask = mask[..., self.columns]
-        risen = (sample[..., self.columns, None] - self.low).clamp_min(0).minimum(self.span) / self.span
+        risen = self.cut(sample[..., self.columns])
         code = leaky_relu(self.encode(torch.cat([risen.flatten(-2), mask], -1)), SLOPE)
         seen, gate = self.look(code).tensor_split([self.clocks * self.units], -1)
         weight = -torch.expm1(

@@ -59,7 +59,7 @@ def build(data: Dataset, rows: I64, recipe: Recipe) -> JobNet:
     """Make a network, its channels cut into pieces by what is present in some runs."""
     network = JobNet()
     whole = np.concatenate([data.read(run, 0, recipe.length)[::_EVERY, FIRST_CHANNEL:] for run in _some(rows).tolist()])
-    network.set_pieces(torch.from_numpy(_edges(whole[:, list(NETWORK_PLACES)], network.pieces)))
+    network.cut.set_edges(torch.from_numpy(_edges(whole[:, list(NETWORK_PLACES)], network.pieces)))
     return network
 
 

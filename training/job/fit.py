@@ -128,6 +128,7 @@ def fit(  # noqa: PLR0913, PLR0917
             checkpoints.save(progress.state(), recipe, data.digest)
     network.load_state_dict(progress.best or progress.average)
     network.eval()
+    network.cut.settle()
     set_novelty(network, data, kept)
     tempers = temperatures(network, data, held if len(held) else kept)
     network.set_temperature(tempers[""])

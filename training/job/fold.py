@@ -62,7 +62,7 @@ def folded(network: JobNet) -> Folded:
     """Multiply out, in double precision."""
     columns, hidden = list(NETWORK_PLACES), network.hidden
     low, span = np.zeros((2, network.pieces, len(CHANNELS)))  # what is not read has no width
-    low[:, columns], span[:, columns] = _array(network.low).T, _array(network.span).T
+    low[:, columns], span[:, columns] = _array(network.cut.low).T, _array(network.cut.span).T
     depart, judge = _linear(network.depart), _linear(network.judge)
     return Folded(
         low.ravel(),
@@ -89,7 +89,7 @@ def _encode(network: JobNet) -> Linear:
     """The first product over all channels, of pieces that are as wide as they are, and of the mask."""
     weight, bias = _linear(network.encode)
     columns, read = list(NETWORK_PLACES), network.pieces * len(NETWORK_PLACES)
-    risen = weight[:, :read].reshape(len(weight), len(columns), -1) / _array(network.span)
+    risen = weight[:, :read].reshape(len(weight), len(columns), -1) / _array(network.cut.span)
     whole = np.zeros((len(weight) + 1, network.pieces + 1, len(CHANNELS)))
     whole[:-1, :-1, columns] = risen.transpose(0, 2, 1)
     whole[:-1, -1, columns] = weight[:, read:]

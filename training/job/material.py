@@ -15,7 +15,7 @@ from hashwarden.model.trace_write import write_runs
 from hashwarden.training.synthesise.corpus import corpus
 from hashwarden.training.synthesise.plans import CorpusPlan, plan_named
 
-__all__ = ["HORIZON_S", "calibration_plan", "card_plan", "default_cache", "kept", "processors"]
+__all__ = ["HORIZON_S", "calibration_plan", "card_plan", "default_cache", "kept", "processors", "to_make"]
 
 Told = Callable[[str], None]
 
@@ -71,12 +71,21 @@ def kept(plan: CorpusPlan, cache: Path, told: Told, workers: int | None = None) 
     workers : int, optional
         Processes; the runs are the same for any number.
     """
-    path = cache / f"{plan.name}-{_digest(plan)}.parquet"
+    path = _path(plan, cache)
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         told(f"{plan.name}: {plan.runs} runs to synthesise")
         write_runs(path, _counted(corpus(plan, workers or _workers(plan)), plan, told))
     return path
+
+
+def to_make(plan: CorpusPlan, cache: Path) -> bool:
+    """Whether the cache lacks the trace of a plan, and it is worth a process of its own."""
+    return not _path(plan, cache).exists() and _workers(plan) > 1
+
+
+def _path(plan: CorpusPlan, cache: Path) -> Path:
+    return cache / f"{plan.name}-{_digest(plan)}.parquet"
 
 
 def _workers(plan: CorpusPlan) -> int:

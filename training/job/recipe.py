@@ -62,7 +62,7 @@ class Recipe:
     settle_s: float = 20.0
     classes: tuple[float, ...] = (0.17, 0.17, 0.27, 0.07, 0.28, 0.04)
     plain: float = 0.3
-    tiers: tuple[float, ...] = (0.3, 0.22, 0.23, 0.1)
+    tiers: tuple[float, ...] = (0.25, 0.2, 0.23, 0.2)
     channel_drop: float = 0.3
     dying: float = 0.05
     slower: float = 0.3

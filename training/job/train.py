@@ -16,6 +16,7 @@ import numpy.typing as npt
 from hashwarden.errors import UsageError
 from hashwarden.model.job.metadata import JobMetadata
 from hashwarden.model.sequential_calibration import EvidenceCalibration
+from hashwarden.training.job.beside import made_beside
 from hashwarden.training.job.card import write_card
 from hashwarden.training.job.card_figures import measured
 from hashwarden.training.job.checkpoints import Checkpoints
@@ -132,12 +133,14 @@ def _trained(how: Training, watch: Stopwatch) -> None:
         data = _data(how, told)
         parts = parted(data, how.recipe.seed) if how.alone else None
         rows = np.arange(len(data)) if parts is None else parts.learn
+        later = _later(how)
         told(f"{len(rows)} runs, {int(data.length[rows].sum())} samples; fitting")
-        found = _fitted(how, data, rows, told)
+        with made_beside(() if parts else later, how.cache or default_cache()):
+            found = _fitted(how, data, rows, told)
     told("calibrating the evidence on honest runs that the fit never saw")
-    honest = data.part(parts.honest) if parts else _featurised(how, how.calibration, "calibration", told)
+    honest = data.part(parts.honest) if parts else _featurised(how, later[0], "calibration", told)
     evidence = calibrated(found.network, honest, data, found.held)
-    unseen = data.part(parts.unseen) if parts else _featurised(how, how.card, "card", told)
+    unseen = data.part(parts.unseen) if parts else _featurised(how, later[1], "card", told)
     learned = data.part(rows)
     record = _record(how, learned, (honest, unseen), found, evidence, _limit(found, data))
     figures = measured(found.network, unseen, evidence)
@@ -172,10 +175,14 @@ def _data(how: Training, told: Told) -> Dataset:
     return Dataset(folder)
 
 
-def _featurised(how: Training, plan: CorpusPlan | None, name: str, told: Told) -> Dataset:
+def _later(how: Training) -> tuple[CorpusPlan, CorpusPlan]:
+    """Plans of what is needed after the fit: the honest runs of the evidence, and the runs of the card."""
+    return how.calibration or calibration_plan(), how.card or card_plan()
+
+
+def _featurised(how: Training, plan: CorpusPlan, name: str, told: Told) -> Dataset:
     folder = how.work / name
     shutil.rmtree(folder, ignore_errors=True)
-    plan = plan or (calibration_plan() if name == "calibration" else card_plan())
     featurise([kept(plan, how.cache or default_cache(), told)], folder)
     return Dataset(folder)
 

@@ -19,7 +19,7 @@ def untrained(seed: int = 0) -> JobNet:
         torch.manual_seed(seed)
         network = JobNet()
         runs = [torch.from_numpy(each) for each in random_runs(8, 100, seed)]
-        network.set_pieces(_edges(network))
+        network.cut.set_edges(_edges(network))
         network.set_temperature(1.5, 0.8)
         features = network.features_of(*(runs[0], runs[1], runs[2]))[:, 4:].flatten(0, 1)
         network.set_novelty(features, torch.arange(len(features)) % KINDS)

@@ -231,7 +231,7 @@ def test_channels_for_people_do_not_count(network):
 def test_pieces_rise_one_after_the_other():
     network = JobNet()
     edges = torch.arange(network.pieces + 1.0).repeat(len(NETWORK), 1) * 2 + 1
-    network.set_pieces(edges)
+    network.cut.set_edges(edges)
     with torch.no_grad():
         network.encode.weight.zero_()
         network.encode.bias.zero_()
@@ -248,7 +248,7 @@ def test_edges_that_cannot_be_are_refused(wrong):
     edges = torch.arange(network.pieces + 1.0).repeat(len(NETWORK), 1)
     broken = {"falling": edges.flip(1), "negative": edges - 1, "too few": edges[:, 1:]}[wrong]
     with pytest.raises(ValueError, match="edges have to rise"):
-        network.set_pieces(broken)
+        network.cut.set_edges(broken)
 
 
 def test_the_novelty_is_one_for_what_was_seen_and_more_elsewhere():

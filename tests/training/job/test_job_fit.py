@@ -123,9 +123,9 @@ def test_kinds_fit_the_centroids_and_families_of_mining_are_apart(data):
 
 def test_channels_that_never_come_are_cut_all_the_same(data):
     network = build(data, np.arange(len(data)), TINY)
-    assert torch.isfinite(network.low).all()
-    assert (network.low >= 0).all()
-    assert (network.span > 0).all()
+    assert torch.isfinite(network.cut.low).all()
+    assert (network.cut.low >= 0).all()
+    assert (network.cut.span > 0).all()
 
 
 DIES_WRITING = """

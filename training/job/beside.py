@@ -1,0 +1,48 @@
+"""Synthesis beside a fit: the fit keeps one processor busy, the traces that come after it can be made on another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+from hashwarden.training.job.material import kept, to_make
+from hashwarden.training.synthesise.plans import CorpusPlan
+
+__all__ = ["made_beside"]
+
+
+@contextmanager
+def made_beside(plans: Sequence[CorpusPlan], cache: Path) -> Iterator[None]:
+    """Make the traces of plans in a process of their own while the block runs; leaving it waits for them.
+
+    What fails there is left: whoever needs the trace makes it again, and meets the error where it can be told. Nothing
+    is done beside on a single processor, nor for few runs.
+
+    Parameters
+    ----------
+    plans : sequence of CorpusPlan
+    cache : Path
+        As of `hashwarden.training.job.material.kept`.
+    """
+    plans = [plan for plan in plans if to_make(plan, cache)]
+    if not plans:
+        yield
+        return
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        waiting: list[Future[Path]] = [pool.submit(kept, plan, cache, _silent, 1) for plan in plans]
+        try:
+            yield
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(pool._processes.values()):  # Executor.kill_workers is of Python 3.14
+                process.kill()
+            raise
+        for each in waiting:
+            each.exception()
+
+
+def _silent(_: str) -> None:
+    """The fit is what is told of meanwhile."""
