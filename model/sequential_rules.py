@@ -19,7 +19,19 @@ from hashwarden.model.sequential_math import bets, boldness
 from hashwarden.model.sequential_state import Blind, State
 from hashwarden.model.validity_frozen import latest
 
-__all__ = ["BLIND_S", "CONFIRMED", "LONGEST_S", "Played", "Terms", "blindness", "noticed", "states"]
+__all__ = [
+    "BLIND_S",
+    "CONFIRMED",
+    "LONGEST_S",
+    "Played",
+    "Terms",
+    "blindness",
+    "block_ends",
+    "block_sums",
+    "full_s",
+    "noticed",
+    "states",
+]
 
 F64 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int8]
@@ -92,7 +104,7 @@ class Terms:
         self._within, self._beyond = (calibration.thresholds(alpha, beyond) for beyond in (False, True))
         self.nulls = calibration.nulls(alpha)
         self.enough = np.array([*(tier.attainable_alpha <= alpha * (1 + 1e-9) for tier in self._tiers), False])
-        self.full_s = calibration.block_s * (1 - _ROUNDING)
+        self.full_s = full_s(calibration.block_s)
 
     def paid(self, score: F64, tiers: I64) -> F64:
         """What probabilities of mining pay, each in its tier; both of one shape."""
@@ -133,6 +145,40 @@ class Terms:
         decided, now = (reached | (evidence < 1.0)).reshape(shape), reached.reshape(shape).astype(np.float64)
         still = latest(decided, now[None], raised.reshape(1, -1).astype(np.float64))[0] > 0
         return Played(wealth, evidence, reached, still.reshape(reached.shape))
+
+
+def full_s(block_s: float) -> float:
+    """Seconds at which a block is full, whatever the order in which its parts are summed up."""
+    return block_s * (1 - _ROUNDING)
+
+
+def block_ends(covered_s: F64, full: float) -> I64:
+    """The samples that fill a block.
+
+    Parameters
+    ----------
+    covered_s : float64 array, shape (G,)
+        Seconds that were covered from the beginning of the first block to each sample that counts, rising.
+    full : float
+        What `full_s` says.
+
+    Returns
+    -------
+    int64 array, shape (K,)
+    """
+    after = np.searchsorted(covered_s, covered_s + full).tolist()
+    ends, end = list[int](), int(np.searchsorted(covered_s, full))
+    while end < len(covered_s):
+        ends.append(end)
+        end = after[end]
+    return np.array(ends, np.int64)
+
+
+def block_sums(column: F64, ends: I64) -> F64:
+    """Sums over each full block, shape (K, ...), of a column of shape (G, ...)."""
+    if not len(ends):
+        return column[:0]
+    return np.add.reduceat(column[: ends[-1] + 1], np.concatenate([[0], ends[:-1] + 1]))
 
 
 def blindness(blind: I8, tier: I64, score: F64) -> I8:

@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 from hashwarden.model.sequential_books import Books
 from hashwarden.model.sequential_calibration import EvidenceCalibration
-from hashwarden.model.sequential_rules import CONFIRMED, LONGEST_S, Terms, blindness, noticed, states
+from hashwarden.model.sequential_rules import (
+    CONFIRMED,
+    LONGEST_S,
+    Terms,
+    blindness,
+    block_ends,
+    block_sums,
+    noticed,
+    states,
+)
 from hashwarden.model.sequential_state import Blind
 
 __all__ = ["Weighing"]
@@ -88,27 +97,17 @@ class Weighing:
 
     def _gather(self, chance: F64, lasts: F64, tiers: I64) -> tuple[Bools, _Course]:
         """Fill blocks with G samples that count, and bet on the full ones; tells which samples fill one."""
-        ends, full = self._ends(lasts), np.zeros(len(lasts), np.bool_)
+        ends = block_ends(self._books.covered_s[0] + np.cumsum(lasts), self._terms.full_s)
+        full = np.zeros(len(lasts), np.bool_)
         full[ends] = True
         columns = _Sums(self._terms.paid(chance, tiers), self._terms.nulls[tiers], np.ones(len(lasts)), lasts)
         sums = _Sums(*(self._sums(name, column, ends) for name, column in columns._asdict().items()))
         return full, self._bet(sums)
 
-    def _ends(self, lasts: F64) -> I64:
-        """The samples that fill a block, shape (K,)."""
-        full_s = self._terms.full_s
-        covered = self._books.covered_s[0] + np.cumsum(lasts)
-        after = np.searchsorted(covered, covered + full_s).tolist()
-        ends, end = list[int](), int(np.searchsorted(covered, full_s))
-        while end < len(covered):
-            ends.append(end)
-            end = after[end]
-        return np.array(ends, np.int64)
-
     def _sums(self, name: str, column: F64, ends: I64) -> F64:
         """Sums over each full block; what fills none stays in the books."""
         book, used = getattr(self._books, _BOOK[name]), int(ends[-1]) + 1 if len(ends) else 0
-        sums = np.add.reduceat(column[:used], np.concatenate([[0], ends[:-1] + 1])) if used else column[:0]
+        sums = block_sums(column, ends)
         sums[:1] += book
         rest = column[used:].sum(axis=0)
         book[:] = rest if used else book + rest

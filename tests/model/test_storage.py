@@ -27,9 +27,14 @@ def test_a_file_is_replaced_in_one_move(tmp_path, part):
 def test_what_is_stopped_leaves_the_old_file_alone(tmp_path, part, stopped):
     path = tmp_path / "kept"
     path.write_bytes(b"old")
-    with pytest.raises(stopped), replacing(path, part) as file:
-        file.write(b"new")
-        raise stopped
+
+    def write():
+        with replacing(path, part) as file:
+            file.write(b"new")
+            raise stopped
+
+    with pytest.raises(stopped):
+        write()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

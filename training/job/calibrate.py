@@ -18,7 +18,6 @@ import numpy.typing as npt
 from hashwarden.errors import DataError
 from hashwarden.model.channels import TIERS, Group
 from hashwarden.model.job.taxonomy import CLASSES, HASH_OTHER, MINING
-from hashwarden.model.sequential import LONGEST_S
 from hashwarden.model.sequential_calibration import (
     BLOCK_S,
     FLOOR,
@@ -29,6 +28,7 @@ from hashwarden.model.sequential_calibration import (
     ladder,
 )  # fmt: skip
 from hashwarden.model.sequential_math import FRACTIONS, LEVEL, levels
+from hashwarden.model.sequential_rules import LONGEST_S, block_ends, block_sums, full_s
 from hashwarden.version import __version__
 
 __all__ = ["LEAST_S", "ScoredRun", "block_scores", "calibrate", "choose_payoff"]
@@ -95,17 +95,10 @@ def block_scores(runs: Sequence[ScoredRun], pays: Payoff | None, horizon_s: floa
 def _blocks(run: ScoredRun, pays: Payoff | None, horizon_s: float, block_s: float) -> F64:
     there = np.isfinite(run.p_mining)
     paid = run.p_mining[there] if pays is None else pays(run.p_mining[there])
-    covered = np.minimum(run.dt[there], LONGEST_S)
-    age = np.cumsum(covered)
-    means, start = [], 0
-    while start < len(age):
-        before = age[start - 1] if start else 0.0
-        end = int(np.searchsorted(age, before + block_s * (1 - 1e-6)))
-        if end >= len(age) or age[end] > horizon_s * (1 + 1e-9):
-            break
-        means.append(float(np.clip(paid[start : end + 1], 0.0, 1.0).mean()))
-        start = end + 1
-    return np.array(means)
+    age = np.cumsum(np.minimum(run.dt[there], LONGEST_S))
+    ends = block_ends(age, full_s(block_s))
+    ends = ends[age[ends] <= horizon_s * (1 + 1e-9)]
+    return block_sums(np.clip(paid, 0.0, 1.0), ends) / np.diff(ends, prepend=-1)
 
 
 def calibrate(

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hashwarden.errors import DataError
 from hashwarden.model.sequential import Evidence
@@ -20,13 +22,10 @@ def _runs(count, **more):
     return [_run(f"r{i}", i, height=0.02 + 0.1 * (i % 7) / 7, **more) for i in range(count)]
 
 
-@pytest.mark.parametrize("period", [0.25, 0.7, 1.0, 7.0, 10.0, 60.0])
-def test_blocks_are_those_of_the_live_evidence(period):
-    run = _run("a", 3, 900 if period > 5 else 300, period)
-    run.p_mining[5:9] = np.nan
+def _live(run, horizon):
+    """Means of the blocks that the live evidence fills within the horizon."""
     tier = TierCalibration(groups=("nvml",), levels=(0.3,) * 20, runs=200, hours=1, longest_s=1, origins={})
     live = Evidence(EvidenceCalibration(tiers={"nvml": tier}, horizon_s=600.0), 0.1)
-    horizon = 600.0 if period > 5 else 150.0
     seen, kept, reason = [], [], np.zeros(1, np.int8)
     for p, dt in zip(run.p_mining, run.dt, strict=True):
         if np.isfinite(p):
@@ -38,7 +37,32 @@ def test_blocks_are_those_of_the_live_evidence(period):
                 seen.append(np.mean(kept))
             kept = []
             assert live.state().one(0).watched_s > before
-    np.testing.assert_allclose(block_scores([run], None, horizon)[0], seen, rtol=1e-12)
+    return seen
+
+
+@pytest.mark.parametrize("period", [0.25, 0.7, 1.0, 7.0, 10.0, 60.0])
+def test_blocks_are_those_of_the_live_evidence(period):
+    run = _run("a", 3, 900 if period > 5 else 300, period)
+    run.p_mining[5:9] = np.nan
+    horizon = 600.0 if period > 5 else 150.0
+    np.testing.assert_allclose(block_scores([run], None, horizon)[0], _live(run, horizon), rtol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 300), st.sampled_from([0.1, 0.3, 1.0, 7.0, 10.0, 30.0, 60.0]),
+    st.sampled_from([15.0, 150.0, 900.0]),
+)  # fmt: skip
+def test_blocks_are_those_of_the_live_evidence_whatever_is_missing(seed, size, period, horizon):
+    rng = np.random.default_rng(seed)
+    dts = period * rng.uniform(0.9, 1.1, size) * rng.choice([1.0, 3.0], p=[0.95, 0.05], size=size)
+    dts[rng.random(size) < 0.01] = 400.0
+    chance = rng.random(size)
+    for start in rng.integers(0, size, rng.integers(0, 6)):
+        chance[start : start + int(rng.integers(1, size + 1))] = np.nan
+    chance[rng.random(size) < 0.02] = rng.choice([0.0, 1.0, np.nan])
+    run = ScoredRun("a", np.cumsum(dts), chance, "training")
+    np.testing.assert_allclose(block_scores([run], None, horizon)[0], _live(run, horizon), rtol=1e-12)
 
 
 def test_no_calibration_run_reaches_its_own_level_live():
