@@ -148,6 +148,9 @@ class EvidenceCalibration(_Record):
     level : float
         Evidence that no run reaches at its own level.
     made_by : str
+    uncalibrated : mapping of str to Payoff or None
+        Tiers that the network knows and no calibration run shows, with what a score of theirs would pay once some do:
+        nothing is judged in them.
     """
 
     tiers: Mapping[str, TierCalibration]
@@ -156,6 +159,7 @@ class EvidenceCalibration(_Record):
     fractions: tuple[Unit, ...] = Field(default=FRACTIONS, min_length=1)
     level: float = Field(default=LEVEL, gt=1)
     made_by: str = ""
+    uncalibrated: Mapping[str, Payoff | None] = Field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

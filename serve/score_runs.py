@@ -18,10 +18,10 @@ from hashwarden.model.job.taxonomy import MINING
 from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.model.sequential_state import State
 from hashwarden.model.trace import Run
-from hashwarden.model.validity import Judged, Validity
+from hashwarden.model.validity import Validity
 from hashwarden.serve.calibrated import calibration_of, novelty_limit_of
 from hashwarden.serve.job_scorer import JobScorer
-from hashwarden.serve.sight import Presence, Seen, Sight, given, settled
+from hashwarden.serve.sight import Presence, Sight, looked, settled
 from hashwarden.serve.weighing import Weighing
 
 __all__ = ["ALPHA", "Scored", "score_blocks", "score_run"]
@@ -112,7 +112,8 @@ class _Stream:
         self._novelty: F64 = np.array(np.nan)
 
     def score(self, piece: Run) -> Scored:
-        times, judged, seen = self._look(piece)
+        times, judged, held = looked(piece, self._validity, self._presence)
+        seen = self._sight.look(judged, held)
         dts = np.diff(times, prepend=times[:1] if self._last is None else [self._last])
         samples = np.where(seen.masks, judged.values, np.float32(0))
         said = self._scorer.sequence(samples[None], seen.masks[None], dts[None].astype(np.float32), self._state)
@@ -121,14 +122,6 @@ class _Stream:
         chance = np.clip(probabilities[:, MINING], 0.0, 1.0).astype(np.float64)
         weighed = self._weighing.weigh(chance, dts, seen.tiers, seen.blind, self._unlike(novelty, dts))
         return Scored(piece, times, probabilities, said.families[0], novelty, *weighed)
-
-    def _look(self, piece: Run) -> tuple[F64, Judged, Seen]:
-        """The samples that are not stale."""
-        judged = self._validity.block(piece.times, piece.values)
-        times = piece.times[judged.fresh]
-        if not judged.fresh.all():
-            judged = Judged(*(getattr(judged, name)[judged.fresh] for name in Judged.__slots__))
-        return times, judged, self._sight.look(judged, self._presence.see(times, given(judged)))
 
     def _unlike(self, novelty: F32, dts: F64) -> Bools:
         """Whether work is farther from all that is known than the model allows."""

@@ -16,11 +16,12 @@ from hashwarden.model.channels import CHANNELS, GROUPS, INDEX
 from hashwarden.model.following import followed, pull
 from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.model.sequential_state import Blind
-from hashwarden.model.validity import Judged
+from hashwarden.model.trace import Run
+from hashwarden.model.validity import Judged, Validity
 from hashwarden.model.validity_frozen import latest
 from hashwarden.model.validity_rules import Reason
 
-__all__ = ["Presence", "Seen", "Sight", "given", "settled"]
+__all__ = ["Presence", "Seen", "Sight", "given", "looked", "settled"]
 
 Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
@@ -92,6 +93,24 @@ class Presence:
             self._last, self._spacing = last[-1:].copy(), spacing[-1:].copy()
         held: Bools = now - last <= np.where(np.isnan(spacing), _FIRST_S, _HELD * spacing)
         return held
+
+
+def looked(piece: Run, validity: Validity, presence: Presence) -> tuple[F64, Judged, Bools]:
+    """Judge the next samples of a run, in flat memory.
+
+    Returns
+    -------
+    times : float64 array, shape (T,)
+        Of those that are not stale, which alone are given.
+    judged : Judged
+    held : bool array, shape (T, G)
+        The groups that count as there.
+    """
+    judged = validity.block(piece.times, piece.values)
+    times = piece.times[judged.fresh]
+    if not judged.fresh.all():
+        judged = Judged(*(getattr(judged, name)[judged.fresh] for name in Judged.__slots__))
+    return times, judged, presence.see(times, given(judged))
 
 
 @final

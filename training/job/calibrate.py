@@ -31,12 +31,15 @@ from hashwarden.model.sequential_math import FRACTIONS, LEVEL, levels
 from hashwarden.model.sequential_rules import LONGEST_S, block_ends, block_sums, full_s
 from hashwarden.version import __version__
 
-__all__ = ["LEAST_S", "ScoredRun", "block_scores", "calibrate", "choose_payoff"]
+__all__ = ["LEAST_S", "MINES", "ScoredRun", "block_scores", "calibrate", "choose_payoff", "unfit"]
 
 F64 = npt.NDArray[np.float64]
 
 LEAST_S: Final = 120.0
 """A horizon under this is refused: nothing about a job is known after two minutes."""
+
+MINES: Final = "a mining run among the honest ones"
+"""What is wrong with it."""
 
 _SHORT: Final = 0.05
 
@@ -75,6 +78,16 @@ class ScoredRun:
     def dt(self) -> F64:
         """Seconds since the sample before, 0 for the first, shape (T,)."""
         return np.diff(self.times, prepend=self.times[:1])
+
+    @property
+    def watched_s(self) -> float:
+        """Seconds that were watched and could be judged."""
+        return float(np.minimum(self.dt, LONGEST_S)[np.isfinite(self.p_mining)].sum())
+
+    @property
+    def covered(self) -> bool:
+        """Whether the bound covers such work: it does not cover other hash work (`HASH_OTHER`)."""
+        return self.label != CLASSES[HASH_OTHER]
 
 
 def block_scores(runs: Sequence[ScoredRun], pays: Payoff | None, horizon_s: float, block_s: float = BLOCK_S) -> F64:
@@ -145,23 +158,18 @@ def calibrate(
             f"a horizon of {horizon:g} s", f"at least {LEAST_S:g} s", "Leave short runs out by naming a horizon."
         )
     tiers = {
-        tier: _tier([run for run in runs if _length(run) >= horizon], (payoffs or {}).get(tier), horizon, groups[tier])
+        tier: _tier([run for run in runs if run.watched_s >= horizon], (payoffs or {}).get(tier), horizon, groups[tier])
         for tier, runs in honest.items()
     }
     return EvidenceCalibration(tiers=tiers, horizon_s=horizon, made_by=f"hashwarden {__version__}")
 
 
 def _covered(runs: Sequence[ScoredRun]) -> list[ScoredRun]:
-    return [run for run in runs if run.label != CLASSES[HASH_OTHER]]
+    return [run for run in runs if run.covered]
 
 
 def _usual(runs: Sequence[ScoredRun]) -> float:
-    return float(np.quantile([_length(run) for run in runs], _SHORT, method="lower"))
-
-
-def _length(run: ScoredRun) -> float:
-    """Seconds that were watched and could be judged."""
-    return float(np.minimum(run.dt, LONGEST_S)[np.isfinite(run.p_mining)].sum())
+    return float(np.quantile([run.watched_s for run in runs], _SHORT, method="lower"))
 
 
 def _check(tier: str, runs: Sequence[ScoredRun], groups: Mapping[str, tuple[Group, ...]]) -> None:
@@ -171,15 +179,20 @@ def _check(tier: str, runs: Sequence[ScoredRun], groups: Mapping[str, tuple[Grou
     for run in runs:
         wrong = _wrong(run) or (f"named {names[run.name]} times" if names[run.name] > 1 else "")
         if wrong:
-            raise DataError(wrong, "whole honest runs with a label that somebody answers for, each once",
-                            "Leave it out, or have an operator sign its label.", where=f"run {run.name!r}")  # fmt: skip
+            raise unfit(wrong, f"run {run.name!r}")
+
+
+def unfit(got: str, where: str) -> DataError:
+    """The error for a run that must not calibrate."""
+    return DataError(got, "whole honest runs with a label that somebody answers for, each once",
+                     "Leave it out, or have an operator sign its label.", where=where)  # fmt: skip
 
 
 def _wrong(run: ScoredRun) -> str:
     if run.label not in CLASSES or not run.labelled_by:
         return f"a run with the label {run.label!r}, given by {run.labelled_by or 'nobody'}"
     if run.label == CLASSES[MINING]:
-        return "a mining run among the honest ones"
+        return MINES
     if len(run.times) != len(run.p_mining) or not (np.diff(run.times) > 0).all() or not np.isfinite(run.times).all():
         return "times that do not rise, or not one for each score"
     known = run.p_mining[~np.isnan(run.p_mining)]
