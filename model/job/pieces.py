@@ -66,7 +66,7 @@ class Pieces(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """How far each value has risen in each piece: (..., C) to (..., C, P), each 0 to 1."""
         low, span = self._learned()
-        risen: Tensor = _Rise.apply(values, low, span)
+        risen: Tensor = _Rise.apply(values, low, span)  # type: ignore[no-untyped-call]  # torch has no types for it
         return risen
 
     def _set(self, low: Tensor, span: Tensor) -> None:

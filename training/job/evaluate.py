@@ -127,8 +127,8 @@ def evaluate(runs: Iterable[Run], key: str, how: Evaluation, output: Path, told:
 
 
 def run_evaluation(  # noqa: PLR0913  what the command line asks for
-    output: Path, work: Path, traces: Sequence[Path] = (), axes: Sequence[str] = (), *, runs: int = 800,
-    seconds: float = 1800.0, alpha: float = 0.01, jobs: int = 2, seed: int = 0, quick: bool = False,
+    output: Path, work: Path, traces: Sequence[Path] = (), axes: Sequence[str] = (), *, runs: int = 3000,
+    seconds: float = 900.0, alpha: float = 0.01, jobs: int = 2, seed: int = 0, quick: bool = False,
     told: Told | None = None,
 ) -> Path:  # fmt: skip
     """Do the evaluation of ``hashwarden evaluate job``.

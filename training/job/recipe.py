@@ -77,5 +77,5 @@ class Recipe:
 FULL: Final = Recipe()
 """The recipe of the shipped model."""
 
-QUICK: Final = Recipe(steps=800, check=200)
+QUICK: Final = Recipe(steps=1000, check=200)
 """A shorter fit, for folds and trials."""

@@ -71,8 +71,8 @@ def evaluate_job(  # noqa: PLR0913, PLR0917
     data: Annotated[
         list[Path] | None, typer.Option(help="Recorded traces, beside the synthesised. Example: --data r.parquet")
     ] = None,
-    runs: Annotated[int, typer.Option(help="Synthesised runs. Example: --runs 800", min=1)] = 800,
-    minutes: Annotated[float, typer.Option(help="Length of each. Example: --minutes 30", min=2)] = 30,
+    runs: Annotated[int, typer.Option(help="Synthesised runs. Example: --runs 800", min=1)] = 3000,
+    minutes: Annotated[float, typer.Option(help="Length of each. Example: --minutes 30", min=2)] = 15,
     alpha: Annotated[float, typer.Option(help="Share of honest runs that may be confirmed, per fold.")] = 0.01,
     axis: Annotated[list[str] | None, typer.Option(help="family, strategy, gpu; all if none.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes. Example: --jobs 2", min=1)] = 2,
