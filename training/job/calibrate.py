@@ -31,7 +31,7 @@ from hashwarden.model.sequential_math import FRACTIONS, LEVEL, levels
 from hashwarden.model.sequential_rules import LONGEST_S, block_ends, block_sums, full_s
 from hashwarden.version import __version__
 
-__all__ = ["LEAST_S", "MINES", "ScoredRun", "block_scores", "calibrate", "choose_payoff", "unfit"]
+__all__ = ["LEAST_S", "MINES", "ScoredRun", "block_scores", "calibrate", "choose_payoff", "unfit", "usual_s"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -152,7 +152,7 @@ def calibrate(
         _check(tier, runs, groups)
     if not honest:
         raise DataError("no tier at all", "honest runs in at least one tier", "Score some.")
-    horizon = min(_usual(runs) for runs in honest.values()) if horizon_s is None else horizon_s
+    horizon = min(usual_s(runs) for runs in honest.values()) if horizon_s is None else horizon_s
     if horizon < LEAST_S:
         raise DataError(
             f"a horizon of {horizon:g} s", f"at least {LEAST_S:g} s", "Leave short runs out by naming a horizon."
@@ -168,7 +168,8 @@ def _covered(runs: Sequence[ScoredRun]) -> list[ScoredRun]:
     return [run for run in runs if run.covered]
 
 
-def _usual(runs: Sequence[ScoredRun]) -> float:
+def usual_s(runs: Sequence[ScoredRun]) -> float:
+    """Seconds for which 19 of 20 runs were watched."""
     return float(np.quantile([run.watched_s for run in runs], _SHORT, method="lower"))
 
 
