@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
-from hashwarden.errors import UsageError
+from hashwarden.errors import HashwardenError, UsageError
 
-__all__ = ["connected", "quiet_data"]
+__all__ = ["connected", "quiet_data", "received", "sent"]
 
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -66,3 +67,22 @@ def quiet_data() -> None:
 
     DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def sent(error: HashwardenError | OSError) -> bytes:
+    """An error of a worker as a value, for the column ``problem`` of its row; raised, only its words would arrive."""
+    return pickle.dumps(error)
+
+
+def received(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The rows that workers gave, if none has a problem.
+
+    Raises
+    ------
+    HashwardenError, OSError
+        What a worker `sent`.
+    """
+    for row in rows:
+        if row["problem"]:
+            raise pickle.loads(row["problem"])  # noqa: S301  Ray itself unpickles all that its workers send
+    return rows

@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 from hashwarden.errors import DataError, UsageError
 from hashwarden.model.job.taxonomy import CLASSES, MINING_FAMILIES
 from hashwarden.model.sequential_state import BLIND_TEXT, Blind, State
+from hashwarden.model.storage import refusal
 from hashwarden.model.trace_read import iter_blocks
 from hashwarden.serve.job_scorer import JobScorer
 from hashwarden.serve.scan.output import atomic_bytes
 from hashwarden.serve.score_runs import Scored, score_blocks
 
-__all__ = ["SCHEMA", "batch_of", "score_file", "traces_in", "write_scores"]
+__all__ = ["SCHEMA", "batch_of", "score_file", "traces_in", "unwritable", "write_scores"]
 
 _WORD: Final = pa.dictionary(pa.int32(), pa.string())
 
@@ -112,8 +113,11 @@ def write_scores(output: Path, batches: Iterable[pa.RecordBatch], identity: dict
                 writer.write_batch(batch)
                 rows += len(batch)
     except OSError as error:
-        raise UsageError(
-            f"cannot be written ({error.strerror or error})", "a file in a folder with room for it",
-            "Choose another --output.", where=str(output),
-        ) from error  # fmt: skip
+        raise unwritable(error, output) from error
     return rows
+
+
+def unwritable(error: OSError, output: Path) -> UsageError:
+    """The error for scores that cannot be written."""
+    return UsageError(refusal(error), "a file in a folder with room for it", "Choose another --output.",
+                      where=str(output))  # fmt: skip

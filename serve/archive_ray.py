@@ -5,14 +5,15 @@ Every node needs this package with the extra ``ray``, and sees the traces, the m
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
-from hashwarden.errors import DataError, UsageError
-from hashwarden.model.cluster import connected, quiet_data
-from hashwarden.serve.archive import score_file, write_scores
+from hashwarden.errors import HashwardenError, UsageError
+from hashwarden.model.cluster import connected, quiet_data, received, sent
+from hashwarden.serve.archive import score_file, unwritable, write_scores
 from hashwarden.serve.job_scorer import JobScorer
 
 __all__ = ["score_on_ray"]
@@ -22,16 +23,18 @@ __all__ = ["score_on_ray"]
 class _Scoring:
     """An actor: opens the model once, scores one trace after the other."""
 
-    def __init__(self, model: str, output: str) -> None:
-        self._scorer, self._output = JobScorer(Path(model) if model else None), Path(output)
+    def __init__(self, model: str, folder: str) -> None:
+        self._model, self._folder = Path(model) if model else None, Path(folder)
+        self._scorer: JobScorer | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        part = self._folder / f"part-{row['number']:06d}.parquet"
         try:
-            part = self._output / f"part-{row['number']:06d}.parquet"
+            self._scorer = self._scorer or JobScorer(self._model)
             rows = write_scores(part, score_file(Path(row["trace"]), self._scorer), dict(self._scorer.identity))
-        except DataError as error:  # travels as data, so that it arrives as what it is
-            return {"rows": 0, "problem": json.dumps([error.got, error.expected, error.remedy, error.where])}
-        return {"rows": rows, "problem": ""}
+        except HashwardenError as error:
+            return {"rows": 0, "problem": sent(error)}
+        return {"rows": rows, "problem": b""}
 
 
 def score_on_ray(traces: Sequence[Path], output: Path, model: Path | None, address: str) -> int:
@@ -41,7 +44,7 @@ def score_on_ray(traces: Sequence[Path], output: Path, model: Path | None, addre
     ----------
     traces : sequence of Path
     output : Path
-        A folder; must be new or empty.
+        A folder; must be new or empty. It stays empty unless all are scored.
     model : Path or None
         The shipped one if None.
     address : str
@@ -55,30 +58,44 @@ def score_on_ray(traces: Sequence[Path], output: Path, model: Path | None, addre
     Raises
     ------
     UsageError
-        If there is no such cluster, or the folder holds something.
+        If there is no such cluster, or the folder holds something or cannot be written.
     DataError
         If a file is no trace.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    if any(output.iterdir()):
-        raise UsageError("a folder that holds something", "a new or empty folder for --output", "Name another.",
-                         where=str(output))  # fmt: skip
-    items = [{"number": number, "trace": str(trace.resolve())} for number, trace in enumerate(traces)]
-    with connected(address) as processors:
-        import ray
+    with _collected(output) as folder, connected(address) as processors:
+        try:
+            return _scored(traces, folder, model, processors)
+        except UsageError as error:  # a worker knows only the part that it could not write
+            raise UsageError(error.got, error.expected, error.remedy, where=str(output)) from error
 
-        quiet_data()
-        scoring: Any = _Scoring  # a class is a callable here: Ray makes an actor of it
-        workers = max(1, min(len(items), processors))
-        done = ray.data.from_items(items, override_num_blocks=len(items)).map(
-            scoring,
-            fn_constructor_args=(str(model.resolve()) if model else "", str(output.resolve())),
-            compute=ray.data.ActorPoolStrategy(size=workers),
-            num_cpus=1,
-        )
-        told = done.take_all()
-    for row in told:
-        if row["problem"]:
-            got, expected, remedy, where = json.loads(row["problem"])
-            raise DataError(got, expected, remedy, where=where)
-    return sum(row["rows"] for row in told)
+
+@contextmanager
+def _collected(output: Path) -> Iterator[Path]:
+    """Give a folder whose files go to the output once all are there; on any error none does."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if any(output.iterdir()):
+            raise UsageError("a folder that holds something", "a new or empty folder for --output", "Name another.",
+                             where=str(output))  # fmt: skip
+        held = tempfile.TemporaryDirectory(dir=output.resolve(), prefix=".new-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise unwritable(error, output) from error
+    with held:
+        yield Path(held.name)
+        for part in sorted(Path(held.name).iterdir()):
+            part.replace(output / part.name)
+
+
+def _scored(traces: Sequence[Path], folder: Path, model: Path | None, processors: int) -> int:
+    import ray
+
+    quiet_data()
+    items = [{"number": number, "trace": str(trace.resolve())} for number, trace in enumerate(traces)]
+    scoring: Any = _Scoring  # a class is a callable here: Ray makes an actor of it
+    done = ray.data.from_items(items, override_num_blocks=len(items)).map(
+        scoring,
+        fn_constructor_args=(str(model.resolve()) if model else "", str(folder)),
+        compute=ray.data.ActorPoolStrategy(size=max(1, min(len(items), processors))),
+        num_cpus=1,
+    )
+    return sum(row["rows"] for row in received(done.take_all()))

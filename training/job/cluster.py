@@ -8,7 +8,6 @@ nothing. Checkpoints are those of one machine, so that a fit can be begun here a
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -25,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hashwarden.errors import UsageError
-from hashwarden.model.cluster import quiet_data
+from hashwarden.errors import HashwardenError, UsageError
+from hashwarden.model.cluster import quiet_data, received, sent
 from hashwarden.model.job.network import JobNet
-from hashwarden.model.storage import replacing
+from hashwarden.model.storage import FULL, replacing
 from hashwarden.model.trace_read import iter_blocks
 from hashwarden.training.job.checkpoints import Checkpoints
 from hashwarden.training.job.dataset import Dataset
@@ -65,32 +64,16 @@ def featurise_on_ray(sources: Sequence[Path], folder: Path, first: int = 0) -> N
     items = [{"number": number, "source": str(source)} for number, source in enumerate(sources, first)]
     judge: Any = partial(_judge_file, folder=str(folder))
     judged = ray.data.from_items(items, override_num_blocks=len(items)).map(judge, num_cpus=1)
-    problems = [row["problem"] for row in judged.take_all() if row["problem"]]
-    if problems:
-        raise _thrown(problems[0])
+    received(judged.take_all())
 
 
 def _judge_file(row: dict[str, Any], folder: str) -> dict[str, Any]:
-    """A file into a shard; errors of ours travel as data, so that they arrive as what they are."""
-    from hashwarden.errors import DataError
-
+    """A file into a shard."""
     try:
         write_shard(Path(folder), f"{row['number']:06d}", iter_blocks(Path(row["source"])), row["source"])
-    except DataError as error:
-        return {"problem": json.dumps([error.got, error.expected, error.remedy, error.where])}
-    except OSError as error:
-        return {"problem": json.dumps([error.errno, error.strerror, error.filename])}
-    return {"problem": ""}
-
-
-def _thrown(problem: str) -> Exception:
-    from hashwarden.errors import DataError
-
-    told = json.loads(problem)
-    if len(told) == 3:
-        return OSError(*told)
-    got, expected, remedy, where = told
-    return DataError(got, expected, remedy, where=where)
+    except (HashwardenError, OSError) as error:
+        return {"problem": sent(error)}
+    return {"problem": b""}
 
 
 def fit_on_ray(  # noqa: PLR0913
@@ -144,13 +127,13 @@ def fit_on_ray(  # noqa: PLR0913
 @contextmanager
 def _full_disk() -> Iterator[None]:
     """Ray tells what a worker died of in words only."""
-    full = os.strerror(errno.ENOSPC)
     try:
         yield
     except Exception as error:
-        if full not in str(error):
+        code = next((code for code in FULL if os.strerror(code) in str(error)), None)
+        if code is None:
             raise
-        raise OSError(errno.ENOSPC, full) from error
+        raise OSError(code, os.strerror(code)) from error
 
 
 def _loop(config: dict[str, Any]) -> None:

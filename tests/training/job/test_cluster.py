@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hashwarden.errors import DataError, UsageError
+from hashwarden.errors import DataError, ModelError, UsageError
 from hashwarden.model.cluster import connected
 from hashwarden.model.trace_write import write_runs
 from hashwarden.training.job.calibrate import ScoredRun, calibrate
@@ -21,6 +21,7 @@ from hashwarden.training.job.dataset import Dataset, featurise
 from hashwarden.training.job.fit import fit
 from hashwarden.training.job.predict import predict
 from hashwarden.training.job.recipe import Recipe
+from hashwarden.training.job.storage import room
 
 pytest.importorskip("ray", reason="needs the extra ray")
 pytestmark = [
@@ -103,10 +104,12 @@ def test_what_cannot_be_shared_or_reached_is_told(folder, tmp_path, cluster):
         fit_on_ray(data, np.arange(len(data)), RECIPE, tmp_path, workers=3)
 
 
-def test_an_archive_is_scored_on_the_cluster_as_alone(cluster, some_runs, tmp_path):
-    from hashwarden.serve.archive import score_file
-    from hashwarden.serve.archive_ray import score_on_ray
-    from hashwarden.serve.job_scorer import JobScorer
+def _honest(number: int) -> ScoredRun:
+    return ScoredRun(f"run {number}", np.arange(0.0, 300.0), np.full(300, 0.1), "training")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
     from hashwarden.training.job.export import export
     from hashwarden.training.job.trials import random_runs
     from hashwarden.training.job.untrained import untrained, untrained_record
@@ -114,10 +117,22 @@ def test_an_archive_is_scored_on_the_cluster_as_alone(cluster, some_runs, tmp_pa
     evidence = calibrate({"nvml": [_honest(n) for n in range(3)]}, 200.0).model_dump(mode="json")
     network = untrained()
     record = untrained_record(network).model_copy(update={"evidence": evidence})
-    model = export(network, record, random_runs(8, 24, 0), tmp_path / "model").step
-    traces = [tmp_path / f"{number}.parquet" for number in range(3)]
-    for number, trace in enumerate(traces):
-        write_runs(trace, some_runs[number::12])
+    return export(network, record, random_runs(8, 24, 0), tmp_path_factory.mktemp("model")).step
+
+
+@pytest.fixture
+def traces(some_runs, tmp_path) -> list[Path]:
+    paths = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for number, path in enumerate(paths):
+        write_runs(path, some_runs[number::12])
+    return paths
+
+
+def test_an_archive_is_scored_on_the_cluster_as_alone(cluster, some_runs, model, traces, tmp_path):
+    from hashwarden.serve.archive import score_file
+    from hashwarden.serve.archive_ray import score_on_ray
+    from hashwarden.serve.job_scorer import JobScorer
+
     assert score_on_ray(traces, tmp_path / "scores", model, cluster) == sum(
         len(run) for number in range(3) for run in some_runs[number::12]
     )
@@ -129,5 +144,47 @@ def test_an_archive_is_scored_on_the_cluster_as_alone(cluster, some_runs, tmp_pa
         score_on_ray(traces, tmp_path / "scores", model, cluster)
 
 
-def _honest(number: int) -> ScoredRun:
-    return ScoredRun(f"run {number}", np.arange(0.0, 300.0), np.full(300, 0.1), "training")
+@pytest.mark.parametrize("left", [0, 40_000])
+def test_scores_that_do_not_fit_are_the_error_of_one_process(cluster, model, traces, disk, left):
+    from hashwarden.serve.archive import score_file, write_scores
+    from hashwarden.serve.archive_ray import score_on_ray
+    from hashwarden.serve.job_scorer import JobScorer
+
+    output = disk.place / "scores"
+    disk.fill(left)
+    with pytest.raises(UsageError, match="No space left on device") as alone:
+        write_scores(output, (batch for trace in traces for batch in score_file(trace, JobScorer(model))), {})
+    with pytest.raises(UsageError) as caught:
+        score_on_ray(traces, output, model, cluster)
+    assert str(caught.value) == str(alone.value)
+    assert disk.names() == []
+    disk.free()
+    assert score_on_ray(traces, output, model, cluster)
+    assert disk.names() == [f"scores/part-00000{number}.parquet" for number in range(3)]
+
+
+def test_what_a_worker_cannot_open_is_the_error_of_one_process(cluster, model, traces, tmp_path):
+    from hashwarden.serve.archive_ray import score_on_ray
+
+    with pytest.raises(ModelError, match="cannot be read"):
+        score_on_ray(traces, tmp_path / "scores", tmp_path / "job.onnx", cluster)
+    traces[1].write_bytes(b"no trace")
+    with pytest.raises(DataError, match=r"1\.parquet"):
+        score_on_ray(traces, tmp_path / "scores", model, cluster)
+    assert list((tmp_path / "scores").iterdir()) == []
+
+
+def test_a_disk_that_is_full_for_a_worker_of_training_is_told(cluster, folder, traces, disk, monkeypatch):
+    from hashwarden.training.job import cluster as training
+
+    monkeypatch.setattr(training, "_RESTARTS", 0)
+    data = Dataset(folder)
+    disk.fill()
+    with pytest.raises(UsageError, match="No space left on device"), room(disk.place, remedy=""):
+        training.featurise_on_ray(traces, disk.place / "data")
+    assert disk.names() == []
+    disk.free()
+    disk.fill(100_000)
+    with pytest.raises(UsageError, match="No space left on device"), room(disk.place, remedy=""):
+        training.fit_on_ray(data, np.arange(len(data)), RECIPE, disk.place / "work", workers=2, every=2)
+    assert disk.names() == [f"work/{training.WORKERS}"]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -23,40 +20,6 @@ from hashwarden.training.job.storage import room, staged
 from hashwarden.training.job.train import Training
 
 RECIPE = Recipe(steps=24, batch=8, length=40, check=12, held_out=0.25, rate=1e-2)
-
-
-class Disk:
-    """A small file system of its own."""
-
-    def __init__(self, place: Path) -> None:
-        self.place, self._ballast = place, place / "ballast"
-
-    def fill(self, left: int = 0) -> None:
-        """Leave so many bytes."""
-        found = os.statvfs(self.place)
-        with self._ballast.open("ab") as file:
-            os.posix_fallocate(file.fileno(), file.tell(), max(found.f_bavail * found.f_bsize - left, 1))
-
-    def free(self) -> None:
-        self._ballast.unlink()
-
-    def names(self) -> list[str]:
-        """Every file, the ballast aside."""
-        files = [path for path in self.place.rglob("*") if path.is_file() and path != self._ballast]
-        return sorted(str(path.relative_to(self.place)) for path in files)
-
-
-@pytest.fixture
-def disk(tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("only root mounts a small disk")
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this container does not mount")
-    yield Disk(place)
-    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def filling(disk, monkeypatch, module, name, left=0):
