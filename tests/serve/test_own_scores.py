@@ -91,3 +91,13 @@ def test_what_comes_late_is_left_out(run):
     (whole,), (cut,) = score_tiers(Counting(), [run]), score_tiers(Counting(), pieces, most_s=100.0)
     assert cut.times[-1] - cut.times[0] <= 100.0 < whole.times[len(cut.times)] - whole.times[0]
     np.testing.assert_allclose(cut.p_mining["nvml"], whole.p_mining["nvml"][: len(cut.times)], rtol=1e-5)
+
+
+def test_nothing_to_see_is_in_no_tier(run):
+    """No sample that is not stale, or none with a value: no tier, and the runs beside it are as they were."""
+    stale = replace(run, name="stale", times=np.full(len(run), np.nan))
+    empty = replace(run, name="empty", values=np.full_like(run.values, np.nan))
+    first, second, third = score_tiers(JobScorer(), [stale, empty, run])
+    assert (len(first.times), dict(first.p_mining), dict(second.p_mining)) == (0, {}, {})
+    (alone,) = score_tiers(JobScorer(), [run])
+    np.testing.assert_array_equal(third.p_mining["all"], alone.p_mining["all"])

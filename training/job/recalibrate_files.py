@@ -101,7 +101,7 @@ def _read(path: Path) -> bytes:
 
 def _text(path: Path) -> str:
     """A card in words; the barest one where there is none."""
-    return path.read_text(encoding="utf-8") if path.is_file() else "# Model card: job\n"
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else "# Model card: job\n"
 
 
 def _card(path: Path) -> dict[str, Any]:

@@ -118,8 +118,8 @@ def _notes(found: Recalibration) -> Iterator[str]:
     judged = [change for change in found.changes if change.after]
     for change in found.changes:
         if change.after is None:
-            yield (f"{change.tier}: too few own runs show it: nothing is judged in it any more, and jobs that show it "
-                   "are judged in the highest tier above")  # fmt: skip
+            yield (f"{change.tier}: too few own runs show it: nothing is judged in it any more; jobs that show it are "
+                   "judged in the highest calibrated tier below, if there is one")  # fmt: skip
     for change in judged:
         if change.highest:
             yield f"{change.tier}: most like mining looks {change.highest}; make sure that it is honest"
