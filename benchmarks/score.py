@@ -5,19 +5,15 @@ One command, no arguments needed; the train extra must be installed: ``python be
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
-import os
-import platform
-import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 import typer
 import xgboost
@@ -34,6 +30,9 @@ from hashwarden.serve.scorer import KernelScorer, shipped_model
 from hashwarden.training.kernel.dataset import load
 from hashwarden.training.kernel.fold import folded
 
+sys.path.insert(0, str(Path(__file__).parent))
+from turns import interleaved, machine, session
+
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = len(FEATURE_NAMES)
 BATCHES = {1: (40, 50), 64: (20, 8), 4096: (7, 1)}
@@ -43,14 +42,6 @@ IDENTITY = "ONNX identity (one output)"
 PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "torch", "xgboost")
 
 Call = Callable[[np.ndarray], Any]
-
-
-def session(model: bytes) -> ort.InferenceSession:
-    """One thread, as the scorer has it."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def nothing(families: int) -> bytes:
@@ -130,21 +121,6 @@ def contenders(features: np.ndarray, group: np.ndarray) -> dict[str, Call]:
     }
 
 
-def interleaved(calls: dict[str, Callable[[], Any]], rounds: int, times: int) -> dict[str, float]:
-    """Median seconds of a call; all contenders in each round, so that a busy moment hits all."""
-    for call in calls.values():
-        call()
-        call()
-    seen: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            for _ in range(times):
-                start = time.perf_counter()
-                call()
-                seen[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in seen.items()}
-
-
 def scoring(features: np.ndarray, group: np.ndarray) -> list[dict[str, Any]]:
     """One row for each contender and batch."""
     rows, all_of = [], contenders(features, group)
@@ -184,20 +160,6 @@ def decoding() -> float | None:
         return None
     result = json.loads(path.read_text())
     return float(result["code_mb"] / result["speeds"]["numba, all features"]["median_mb_s"] / result["kernels"] * 1e6)
-
-
-def machine() -> dict[str, Any]:
-    """Where and with what it was measured."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")), "")
-    return {
-        "cpu": model or platform.processor(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "date": time.strftime("%Y-%m-%d"),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
 
 
 def goals(rows: list[dict[str, Any]]) -> list[str]:
@@ -274,7 +236,7 @@ def measure(data: Path) -> dict[str, Any]:
         "scoring": measured,
         "transform": transform(dataset.table.take(rows)),
         "decode_us_per_kernel": decoding(),
-        "machine": machine(),
+        "machine": machine(PACKAGES),
     }
 
 

@@ -6,10 +6,7 @@ model is timed if there is one, else a network of the same size with random weig
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -35,24 +32,21 @@ from hashwarden.training.job.rolling import STATISTICS, rolling
 from hashwarden.training.job.trials import random_runs
 from hashwarden.training.job.untrained import untrained, untrained_record
 
+sys.path.insert(0, str(Path(__file__).parent))
+from turns import interleaved, machine, session
+
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = len(CHANNELS)
 BATCHES = {1: (60, 50), 64: (30, 10), 4096: (9, 1), 100_000: (3, 1)}
 """Jobs a step: rounds, and calls of each contender in a round."""
 FLOOR, GRAPH, STEP = "ONNX graph that does nothing", "job model, the step graph", "job model, JobScorer.step"
 XGB, FOREST = "XGBoost, nine counters", "random forest, nine counters"
+CLOCK = time.process_time
+"""Processor time, because the machine is shared; all contenders have one thread, so on an idle one it is wall time."""
 FLOOR_AIM, RATE_AIM = 3.0, 500_000
 PACKAGES = ("numpy", "onnxruntime", "scikit-learn", "xgboost")
 
 Call = Callable[[], Any]
-
-
-def session(model: bytes) -> ort.InferenceSession:
-    """One thread, as the scorer has it."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def nothing(state: int) -> bytes:
@@ -86,24 +80,6 @@ def peers() -> dict[str, Callable[[np.ndarray], Any]]:
     return {XGB: booster.inplace_predict, FOREST: forest.fit(x, y).predict_proba}
 
 
-def interleaved(calls: dict[str, Call], rounds: int, times: int) -> dict[str, float]:
-    """Median seconds of processor time of a call; all contenders in each round, so that a busy moment hits all.
-
-    Processor time, because the machine is shared; all contenders have one thread, so on an idle one it is wall time.
-    """
-    for call in calls.values():
-        call()
-        call()
-    seen: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            for _ in range(times):
-                start = time.process_time()
-                call()
-                seen[name].append(time.process_time() - start)
-    return {name: float(np.median(values)) for name, values in seen.items()}
-
-
 def inputs_of(batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Random samples of so many jobs."""
     samples, masks, dts = random_runs(64, 40)
@@ -125,7 +101,7 @@ def stepping(model: Path) -> list[dict[str, Any]]:
             STEP: lambda given=given, state=state: scorer.step(*given, state),
         }
         calls |= {name: lambda call=call, features=features: call(features) for name, call in trees.items()}
-        medians = interleaved(calls, rounds, times)
+        medians = interleaved(calls, rounds, times, CLOCK)
         for name, seconds in medians.items():
             rows.append({
                 "what": name,
@@ -146,7 +122,7 @@ def others(model: Path) -> dict[str, float]:
     runs = {"one run of 8,192": random_runs(1, 8192), "64 runs of 128": random_runs(64, 128)}
     calls: dict[str, Call] = {"statistics": lambda: rolling(times, window, np.array([59]))}
     calls |= {name: lambda run=run: scorer.sequence(*run) for name, run in runs.items()}
-    medians = interleaved(calls, 7, 1)
+    medians = interleaved(calls, 7, 1, CLOCK)
     result = {"rolling_statistics_us_per_sample": medians["statistics"] * 1e6}
     return result | {f"sequence_samples_per_s, {name}": run[2].size / medians[name] for name, run in runs.items()}
 
@@ -170,20 +146,6 @@ def memory(model: Path) -> dict[str, float]:
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(model)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))
-
-
-def machine() -> dict[str, Any]:
-    """Where and with what it was measured."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")), "")
-    return {
-        "cpu": model or platform.processor(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "date": time.strftime("%Y-%m-%d"),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
 
 
 def goals(rows: list[dict[str, Any]]) -> list[str]:
@@ -264,7 +226,7 @@ def main(
             "stepping": rows,
             "others": others(model),
             "memory_mib": memory(model),
-            "machine": machine(),
+            "machine": machine(PACKAGES),
         }
     out.mkdir(parents=True, exist_ok=True)
     (out / "score_job.json").write_text(json.dumps(result, indent=1) + "\n")
