@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from hashwarden.training.job.material import kept, to_make
 from hashwarden.training.synthesise.plans import CorpusPlan
 
 __all__ = ["made_beside"]
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -32,16 +36,23 @@ def made_beside(plans: Sequence[CorpusPlan], cache: Path) -> Iterator[None]:
         yield
         return
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        waiting: list[Future[Path]] = [pool.submit(kept, plan, cache, _silent, 1) for plan in plans]
+        waiting: list[Future[Path]] = [pool.submit(kept, _sent(plan), cache, _silent, 1) for plan in plans]
         try:
             yield
         except BaseException:
+            made_by = list(pool._processes.values())  # Executor.kill_workers is of Python 3.14
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(pool._processes.values()):  # Executor.kill_workers is of Python 3.14
+            for process in made_by:
                 process.kill()
             raise
-        for each in waiting:
-            each.exception()
+        for plan, each in zip(plans, waiting, strict=True):
+            if each.exception() is not None:
+                _log.warning("%s: not made beside the fit, so it is made after it: %s", plan.name, each.exception())
+
+
+def _sent(plan: CorpusPlan) -> CorpusPlan:
+    """The plan as another process can be given it: with plain mappings."""
+    return replace(plan, shares=dict(plan.shares))
 
 
 def _silent(_: str) -> None:
