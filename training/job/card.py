@@ -39,8 +39,8 @@ policy's and a person's matter.
 {origin}
 - {never}
 - The figures above are of the same strategies, families and GPUs as in the data that it learned from, though of other
-  runs. What it does on families, strategies and GPUs that it never saw,
-  `hashwarden evaluate job` measures.
+  runs. What networks of this kind do on families, strategies and GPUs that they never saw, `hashwarden evaluate job`
+  measures, with fits of its own.
 - The bound on false alarms holds for jobs that are exchangeable with the calibration runs. Those here are {calibrated}:
   the bound is about {calibrated} jobs. {reach}
 - Miners inside honest work (interleaved, beside, in bursts) are found in the share of samples in which they mine.
@@ -50,7 +50,8 @@ policy's and a person's matter.
 _SYNTHESISED: Final = """\
 - What is synthesised here comes from a mechanistic model (real machine code, a roofline, schedules, sensors with known
   faults), not from a GPU. Figures on it show that the parts work together; they do not say what happens on your nodes.
-  Record your own jobs (`hashwarden record`) and train again before anything acts on verdicts."""
+  Record your own jobs (`hashwarden record`), then calibrate on the honest ones (`hashwarden model calibrate`) and train
+  again with all (`hashwarden train job`) before anything acts on verdicts."""
 
 _RECORDED: Final = """\
 - Nothing here was synthesised: it learned from, was calibrated and measured on recorded runs alone, each run in one
