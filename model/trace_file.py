@@ -1,11 +1,12 @@
 """A Parquet file from outside, opened with care: limits are checked before anything large is read.
 
-What the limits cannot stop is a page whose own header lies about its size: a file from a stranger is best read by a
-process whose memory is limited.
+Arrow takes the memory that a file claims to need, and then looks whether it does. So the footer is counted before it is
+parsed, and the header of each page is read (`hashwarden.model.trace_pages`) before its row group is.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,9 @@ import pyarrow.parquet as pq
 
 from hashwarden.errors import DataError
 from hashwarden.model.channels import CHANNELS, INDEX
+from hashwarden.model.thrift import Cursor
 from hashwarden.model.trace_footer import MAX_JSON, Footer, parse_footer
+from hashwarden.model.trace_pages import check_pages
 from hashwarden.model.trace_write import TEXT
 
 __all__ = ["MAX_FOOTER", "MAX_GROUP_ROWS", "TraceFile"]
@@ -27,6 +30,19 @@ MAX_FOOTER: Final = 2 * MAX_JSON
 MAX_GROUP_ROWS: Final = 2**21
 """Rows of one row group."""
 
+_MAX_LIST: Final = 2**13
+"""Entries of a list in the Parquet footer, such as its row groups: Arrow takes memory for all before it reads one."""
+
+_MAX_ENTRIES: Final = 2**19
+"""Structures and entries of lists in the Parquet footer. Each becomes up to 700 bytes, of as few as three."""
+
+_SMALL_FOOTER: Final = 2**20
+"""Bytes of a footer that cannot have so many structures."""
+
+_DEEPEST: Final = 16
+"""Structures and lists of the Parquet footer within one another; its own go to half of that."""
+
+_LIMITS: Final = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": _MAX_LIST}
 _MAX_ROW_BYTES: Final = 512
 """Bytes that a column may take for each row, on average; a name has at most 200 characters."""
 
@@ -38,8 +54,6 @@ _FAULTS: Final = (
     NotImplementedError, EOFError,
 )  # fmt: skip
 """What pyarrow raises of a damaged file, depending on where the damage is."""
-
-_LIMITS: Final = {"thrift_string_size_limit": MAX_FOOTER, "thrift_container_size_limit": 10**6}
 
 T = TypeVar("T")
 
@@ -66,7 +80,7 @@ class TraceFile:
         self._where = str(path)
         self._file = _opened(path)
         try:
-            _check_frame(self._file, self._where)
+            self._end = _check_frame(self._file, self._where)
             metadata = _carefully(lambda: pq.ParquetFile(self._file, **_LIMITS).metadata, self._where)
             _check_shape(metadata, self._where)
             _check_columns(_carefully(metadata.schema.to_arrow_schema, self._where), self._where)
@@ -91,6 +105,7 @@ class TraceFile:
             If a part is damaged.
         """
         for group in range(self._parquet.num_row_groups):
+            _carefully(lambda group=group: self._check_pages(group), self._where)  # type: ignore[misc]
             found = _carefully(
                 lambda group=group: self._parquet.iter_batches(rows, row_groups=[group], use_threads=False),  # type: ignore[misc]
                 self._where,
@@ -99,6 +114,9 @@ class TraceFile:
                 _carefully(lambda batch=batch: batch.validate(full=True), self._where)  # type: ignore[misc]
                 if len(batch):
                     yield batch
+
+    def _check_pages(self, group: int) -> None:
+        check_pages(self._file, self._end, self._parquet.metadata.row_group(group), f"{self._where}!row group {group}")
 
 
 def _carefully(call: Callable[[], T], where: str) -> T:
@@ -120,8 +138,8 @@ def _opened(path: Path) -> BinaryIO:
         raise DataError(f"it cannot be opened ({error.strerror})", "a trace", remedy, where=str(path)) from error
 
 
-def _check_frame(file: BinaryIO, where: str) -> None:
-    """Look at the first and last bytes: Parquet, whole, and with a footer of a size that can be."""
+def _check_frame(file: BinaryIO, where: str) -> int:
+    """Look at the first and last bytes: Parquet, whole, and with a footer that can be; gives where it begins."""
     first = file.read(4)
     size = file.seek(0, 2)
     file.seek(max(size - 8, 0))
@@ -135,6 +153,12 @@ def _check_frame(file: BinaryIO, where: str) -> None:
     if footer > min(MAX_FOOTER, size - 12):
         expected = f"up to {min(MAX_FOOTER, size - 12):,} bytes"
         raise DataError(f"a Parquet footer of {footer:,} bytes", expected, _AGAIN, where=where)
+    if footer > _SMALL_FOOTER:
+        file.seek(size - 8 - footer)
+        cursor = Cursor(file.read(footer), _DEEPEST, _MAX_ENTRIES)
+        _carefully(cursor.structure, where)
+        file.seek(0)
+    return size - 8 - footer
 
 
 def _parquet(file: BinaryIO, metadata: pq.FileMetaData) -> pq.ParquetFile:
@@ -169,7 +193,7 @@ def _check_group(group: pq.RowGroupMetaData, where: str) -> None:
 
 def _check_columns(schema: pa.Schema, where: str) -> None:
     names = schema.names
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     unknown = [name for name in names if name not in INDEX and name not in _NEEDED]
     missing = [name for name in _NEEDED if name not in names]
     if missing:
