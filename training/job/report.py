@@ -27,6 +27,8 @@ AXIS_TITLES: Final = {
     "strategy": "Ways to hide that were never seen",
     "gpu": "GPUs that were never seen",
 }
+PEER: Final = "XGBoost, all channels"
+"""The strongest peer, which reads all that the network reads."""
 Result = Mapping[str, Any]
 
 
@@ -66,14 +68,17 @@ runs of a fold can answer for ({result["calibrate_least"]} to {result["calibrate
 
 
 def _short(result: Result) -> str:
-    """Give the aims, the anchors, and what is."""
+    """Give the aims, the anchors, and what is, beside the best of the peers."""
     rows = []
-    for axis in result["axes"]:
-        for tier, m in result["axes"][axis].get("hashwarden", {}).items():
-            hardest = m["hardest"]
-            rows.append([axis, TIER_NAMES[tier], number(m["auroc_run"]), per_cent(m["found"]["share"]),
+    for axis, models in result["axes"].items():
+        for tier, m in models.get("hashwarden", {}).items():
+            hardest, peer = m["hardest"], models.get(PEER, {}).get(tier)
+            beside = [number(peer["auroc_run"]), per_cent(peer["found"]["share"])] if peer else ["", ""]
+            own = [number(m["auroc_run"]), per_cent(m["found"]["share"])]
+            rows.append([axis, TIER_NAMES[tier], own[0], beside[0], own[1], beside[1],
                          f"{per_cent(hardest['share'])} ({hardest['held_out']})", rate(m["alarms"])])  # fmt: skip
-    head = ["held out", "counters", "AUROC, run", "found", "found of the hardest", "false alarms per 1,000 GPU-days"]
+    head = ["held out", "counters", "AUROC, run", f"of {PEER}", "found", f"by {PEER}", "found of the hardest",
+            "false alarms per 1,000 GPU-days"]  # fmt: skip
     return f"## In short\n\n{table(head, rows)}\n\n{AIMS}\n\n{ANCHORS}\n"
 
 
