@@ -69,8 +69,8 @@ class Attack:
         Runs of each candidate.
     honest_runs, honest_hours : int, float
         Honest jobs that are watched first.
-    checked, check_seeds : int
-        Candidates of each tier that are tried again, and with how many fresh seeds.
+    checked, checked_most, check_seeds : int
+        Candidates of each tier that are tried again at once, in all at most, and with how many fresh seeds.
     families, strategies : tuple of str
     jobs : int
         Processes.
@@ -86,7 +86,8 @@ class Attack:
     seeds: int = 2
     honest_runs: int = 120
     honest_hours: float = 8.0
-    checked: int = 3
+    checked: int = 4
+    checked_most: int = 24
     check_seeds: int = 6
     families: tuple[str, ...] = MINING_FAMILIES
     strategies: tuple[str, ...] = STRATEGIES
@@ -138,7 +139,7 @@ def _played(attack: Attack, told: Told, start: float) -> tuple[dict[str, Any], d
         game = Game(team.trial, STRATEGY_PARAMETERS, pairs, attack.panel.tiers, attack.seed)
         archive = search(game, attack.budget)
         told(f"{len(archive)} candidates tried in {time.perf_counter() - start:.0f} s; checking the best")
-        checked = {tier: team.check(_best(archive, tier, attack.checked), tier) for tier in attack.panel.tiers}
+        checked = {tier: team.check(archive, tier) for tier in attack.panel.tiers}
     result = clean(_about(attack, start) | {"honest": honest} | _tables(attack, archive, checked))
     return result, clean(_evaders(attack, checked))
 
@@ -171,13 +172,23 @@ class _Team:
         """Try candidates with the seeds of the search."""
         return self._play(candidates, tiers, seed * 1_000_000, self._attack.seeds, self._attack.place)
 
-    def check(self, chosen: Sequence[Tried], tier: str) -> list[Tried]:
-        """Try again over the whole day with fresh seeds, in the tier that each was chosen for."""
+    def check(self, archive: Sequence[Tried], tier: str) -> list[Tried]:
+        """Try the best again, most gained first, until none is left that the search saw keep more than they do."""
+        waiting, again = _best(archive, tier), []
+        batch = waiting[: self._attack.checked]
+        while batch:
+            again += self._again(batch, tier)
+            waiting = [one for one in waiting if one not in batch]
+            room = min(self._attack.checked, self._attack.checked_most - len(again))
+            batch = _better(waiting, again, tier)[: max(0, room)]
+        return sorted(again, key=lambda one: (-one.residual(tier), -one.expected(tier), -one.gained(tier)))
+
+    def _again(self, chosen: Sequence[Tried], tier: str) -> list[Tried]:
+        """Try them over the whole day with fresh seeds, in the tier that they were chosen for."""
         place = replace(self._attack.place, screen_s=0.0)
         first = self._attack.seed * 1_000_000 + _CHECK_SEED
         tried = self._play([one.candidate for one in chosen], (tier,), first, self._attack.check_seeds, place)
-        again = [replace(one, origin=of.origin) for one, of in zip(tried, chosen, strict=True)]
-        return sorted(again, key=lambda one: (-one.residual(tier), -one.expected(tier), -one.gained(tier)))
+        return [replace(one, origin=of.origin) for one, of in zip(tried, chosen, strict=True)]
 
     def _play(
         self, candidates: Sequence[Candidate], tiers: Sequence[str], first: int, seeds: int, place: Place
@@ -220,13 +231,19 @@ def _operating(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {"alarms": asdict(before), "flagged": flagged, "raised_to": least}
 
 
-def _best(archive: Sequence[Tried], tier: str, count: int) -> list[Tried]:
-    """Pick the candidates with the most hash rate left in a tier, then with the most gained; one of each pair."""
+def _best(archive: Sequence[Tried], tier: str) -> list[Tried]:
+    """The candidate of each pair that gained the most in a tier, most gained first: with few seeds it tells most."""
     best: dict[tuple[str, str], Tried] = {}
     seen = [one for one in archive if tier in one.alarm_s]
-    for one in sorted(seen, key=lambda t: (-t.residual(tier), -t.gained(tier))):
+    for one in sorted(seen, key=lambda t: (-t.gained(tier), -t.residual(tier))):
         best.setdefault(one.candidate.pair, one)
-    return list(best.values())[:count]
+    return list(best.values())
+
+
+def _better(waiting: Sequence[Tried], again: Sequence[Tried], tier: str) -> list[Tried]:
+    """Those that the search saw keep more hash rate than what the ones that were tried again keep."""
+    kept = max((one.residual(tier) for one in again), default=0.0)
+    return [one for one in waiting if one.residual(tier) > kept]
 
 
 def _about(attack: Attack, start: float) -> dict[str, Any]:
@@ -269,8 +286,11 @@ def _tables(attack: Attack, archive: Sequence[Tried], checked: Mapping[str, Sequ
                 best = max(here, key=lambda t: (t.residual(tier), t.gained(tier)))
                 cells.setdefault(family, {})[strategy] = {**_told(best, tier), "tries": len(here)}
         again = [_told(one, tier) for one in checked[tier]]
+        done = {one.candidate.pair for one in checked[tier]}
+        unchecked = [one for one in _best(archive, tier) if one.candidate.pair not in done]
         points = [[one.share, one.missed(tier), one.gained(tier)] for one in seen]
         tables[tier] = {"cells": cells, "checked": again, "tried": len(seen), "points": points,
+                        "unchecked": len(_better(unchecked, checked[tier], tier)),
                         "residual": max((c["residual"] for c in again), default=0.0),
                         "expected": max((c["expected"] for c in again), default=0.0)}  # fmt: skip
     return {"candidates": len(archive), "by_tier": tables}

@@ -25,8 +25,10 @@ confirmed in it; bursts and slow starts have their whole day at once.
 - **gained**: hashes made before he was confirmed, over those of full speed for the whole time: what is climbed."""
 
 CHECKED: Final = """\
-The best candidates of the search, tried again with seeds that the search never saw, over the whole time: the best of
-many tries always looks better than it is. The first line of each set of counters is the residual hash rate to quote."""
+The best candidate of each pair, tried again with seeds that the search never saw, over the whole time: the best of many
+tries always looks better than it is. Those that gained the most come first, and more follow until none is left that the
+search saw keep more than what is kept here, or there is no more room: how many were left is said above. The first line
+of each set of counters is the residual hash rate to quote."""
 
 NOT_SAID: Final = """\
 The search is as good as its budget: what it did not find may exist. An attacker who may query the detector as often as
@@ -95,8 +97,10 @@ def _short(result: Result) -> str:
     for tier, told in result["by_tier"].items():
         left, worst = told["residual"], (told["checked"] or [{}])[0]
         what = f"{worst['family']}, {worst['strategy']}" if worst else "none"
-        rows.append([TIER_NAMES[tier], per_cent(left), per_cent(told["expected"]), what, str(told["tried"])])
-    head = ["counters", "hash rate left", "expected", "best candidate", "candidates"]
+        counts = [str(told["tried"]), str(len(told["checked"])), str(told["unchecked"])]
+        rows.append([TIER_NAMES[tier], per_cent(left), per_cent(told["expected"]), what, *counts])
+    head = ["counters", "hash rate left", "expected", "best candidate", "candidates", "tried again",
+            "seen to keep more, not tried again"]  # fmt: skip
     return f"## In short\n\nAim: under 5 %.\n\n{table(head, rows)}\n"
 
 

@@ -12,10 +12,10 @@ from hashwarden.model.channels import INDEX, TIERS
 from hashwarden.model.sequential_calibration import EvidenceCalibration, TierCalibration
 from hashwarden.training.job.measures import records
 from hashwarden.training.job.proof import Panel
-from hashwarden.training.job.redteam import Attack, red_team
+from hashwarden.training.job.redteam import Attack, _tables, _Team, red_team
 from hashwarden.training.job.redteam_play import Place, attempt
 from hashwarden.training.job.redteam_report import write_report
-from hashwarden.training.job.redteam_search import Budget, Candidate
+from hashwarden.training.job.redteam_search import Budget, Candidate, Tried
 from hashwarden.training.job.trial import Course
 
 GOOD = INDEX["code_mining_ratio"]
@@ -94,6 +94,30 @@ def test_the_report_says_what_was_left(done):
     assert "| plain NVML | 100 % | 100 % |" in text
     assert "synthesised runs; none was recorded on a GPU" in text
     assert {path.name for path in done.glob("*.png")} == {"redteam-residual.png", "redteam-candidates.png"}
+
+
+def test_the_rate_to_quote_is_not_that_of_what_looked_best_alone(monkeypatch):
+    """Of two seeds much looks unseen by chance: what comes after is tried again too, until nothing better is left."""
+    never = math.inf
+    alarms = {"plain": (never, 100.0), "pad": (never, 90.0), "throttle": (never, never), "burst": (1.0, never)}
+    keeps = {"plain": 1.0, "pad": 0.9, "throttle": 0.4, "burst": 0.3}
+    archive = [Tried(Candidate("ethash", name), keeps[name], {"gpm": at}, 1200.0) for name, at in alarms.items()]
+    truth = {"plain": (10.0,) * 4, "pad": (20.0,) * 4, "throttle": (never,) * 4, "burst": (never,) * 4}
+
+    def again(self, chosen, tier):
+        return [dataclasses.replace(one, alarm_s={tier: truth[one.candidate.strategy]}) for one in chosen]
+
+    monkeypatch.setattr(_Team, "_again", again)
+    with _Team(attack(), lambda _: None) as team:
+        checked = team.check(archive, "gpm")
+    assert [one.candidate.strategy for one in checked] == ["throttle", "pad", "plain"]  # burst cannot keep more
+    assert checked[0].residual("gpm") == 0.4
+    with _Team(attack(checked_most=2), lambda _: None) as team:
+        short = team.check(archive, "gpm")
+    assert len(short) == 2
+    tables = _tables(attack(panel=Sums((("gpm", 0.5),)), families=("ethash",), strategies=tuple(keeps)), archive,
+                     {"gpm": short})  # fmt: skip
+    assert tables["by_tier"]["gpm"]["unchecked"] == 1
 
 
 def test_the_report_hangs_on_the_numbers_alone(done, tmp_path):
