@@ -117,7 +117,7 @@ def test_the_rate_to_quote_is_not_that_of_what_looked_best_alone(monkeypatch):
     assert len(short) == 2
     tables = _tables(attack(panel=Sums((("gpm", 0.5),)), families=("ethash",), strategies=tuple(keeps)), archive,
                      {"gpm": short})  # fmt: skip
-    assert tables["by_tier"]["gpm"]["unchecked"] == 1
+    assert tables["by_tier"]["gpm"]["unchecked"] == 2
 
 
 def test_the_report_hangs_on_the_numbers_alone(done, tmp_path):
