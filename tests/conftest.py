@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -147,10 +148,14 @@ def fetch_wheel(requirement: str, folder: Path = WHEELS) -> Path:
     name, version = requirement.split("==")
     pattern = f"{name.replace('-', '_')}-{version}-*.whl"
     if not any(folder.glob(pattern)):
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--implementation=cp", "--python-version=3.11", *PLATFORMS, f"--dest={folder}", requirement]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, f"cannot fetch {requirement}: {done.stderr[-2000:]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as part:  # another worker must never see half of one
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+            command += ["--implementation=cp", "--python-version=3.11", *PLATFORMS, f"--dest={part}", requirement]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+            assert done.returncode == 0, f"cannot fetch {requirement}: {done.stderr[-2000:]}"
+            for fetched in Path(part).iterdir():
+                fetched.replace(folder / fetched.name)
     return next(folder.glob(pattern))
 
 
