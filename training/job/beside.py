@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from hashwarden.training.job.material import kept, to_make
+from hashwarden.training.orphans import end_with_parent
 from hashwarden.training.synthesise.plans import CorpusPlan
 
 __all__ = ["made_beside"]
@@ -35,7 +36,7 @@ def made_beside(plans: Sequence[CorpusPlan], cache: Path) -> Iterator[None]:
     if not plans:
         yield
         return
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
         waiting: list[Future[Path]] = [pool.submit(kept, _sent(plan), cache, _silent, 1) for plan in plans]
         try:
             yield

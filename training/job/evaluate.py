@@ -36,6 +36,7 @@ from hashwarden.training.job.report import write_report
 from hashwarden.training.job.storage import room, staged
 from hashwarden.training.job.summary import FoldResult, clean, summarise
 from hashwarden.training.job.trial import Calibrate, Plan, play, read_result, write_result
+from hashwarden.training.orphans import end_with_parent
 
 __all__ = ["Evaluation", "evaluate", "machine", "measured_on", "run_evaluation"]
 
@@ -191,7 +192,7 @@ def _all_folds(corpus: Prepared, folds: Sequence[Fold], how: Evaluation, told: T
         for fold in missing:
             told(_one(corpus.folder, fold, plan, _place(how, fold)))
     elif missing:
-        with ProcessPoolExecutor(how.jobs, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(how.jobs, multiprocessing.get_context("spawn"), end_with_parent) as pool:
             waiting = [pool.submit(_one, corpus.folder, fold, plan, _place(how, fold)) for fold in missing]
             try:
                 for number, done in enumerate(as_completed(waiting), 1):

@@ -31,6 +31,7 @@ from hashwarden.training.job.redteam_search import Budget, Candidate, Game, Trie
 from hashwarden.training.job.storage import room, spare, staged
 from hashwarden.training.job.summary import clean
 from hashwarden.training.job.trial import Course
+from hashwarden.training.orphans import end_with_parent
 from hashwarden.training.synthesise.evasions import STRATEGY_PARAMETERS
 from hashwarden.training.synthesise.gpus import GPUS
 from hashwarden.training.synthesise.kinds import families
@@ -152,7 +153,7 @@ class _Team:
         self._attack, self._panel, self._told = attack, attack.panel, told
         self._count = 0
         spawn = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(attack.jobs, spawn) if attack.jobs > 1 else None
+        self._pool = ProcessPoolExecutor(attack.jobs, spawn, end_with_parent) if attack.jobs > 1 else None
 
     def __enter__(self) -> _Team:
         return self

@@ -28,6 +28,7 @@ from hashwarden.kernels.memory.patterns import NAMES, patterns
 from hashwarden.kernels.workloads.engines.cpu import CpuEngine
 from hashwarden.kernels.workloads.registry import find, workloads
 from hashwarden.kernels.workloads.workload import Settings, Workload
+from hashwarden.training.orphans import end_with_parent
 from hashwarden.version import __version__
 
 __all__ = ["build", "record", "rows_of", "variations"]
@@ -123,7 +124,7 @@ def build(output: Path, processes: int = 2) -> int:
         How many rows it has.
     """
     names = [workload.name for workload in workloads() if workload.build is not None]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent) as pool:
         rows = [row for found in pool.map(rows_of, names) for row in found]
     table = pa.Table.from_pylist(rows)
     provenance = {

@@ -11,6 +11,7 @@ from pathlib import Path
 from hashwarden.errors import UsageError
 from hashwarden.model.trace import Run
 from hashwarden.model.trace_write import write_runs
+from hashwarden.training.orphans import end_with_parent
 from hashwarden.training.synthesise.evasions import STRATEGY_PARAMETERS
 from hashwarden.training.synthesise.plans import PLANS, CorpusPlan, Item, plan_named
 from hashwarden.training.synthesise.run import make_run
@@ -55,7 +56,7 @@ def corpus(plan: CorpusPlan, workers: int = 1) -> Iterator[Run]:
     if workers == 1:
         yield from map(make_item, plan.items())
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         waiting: deque[Future[Run]] = deque()
         for item in plan.items():
             waiting.append(pool.submit(make_item, item))
