@@ -81,7 +81,7 @@ class Pieces(nn.Module):
 
 
 class _Rise(torch.autograd.Function):
-    """``clamp((x - low) / span, 0, 1)``; its gradient is written out as it takes half the time of a fit otherwise.
+    """``clamp((x - low) / span, 0, 1)``; its gradient is written out, for autograd keeps every step of it.
 
     None is given for the values: they are data.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -41,10 +43,10 @@ def made_beside(plans: Sequence[CorpusPlan], cache: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            made_by = list(pool._processes.values())  # Executor.kill_workers is of Python 3.14
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in made_by:
-                process.kill()
+            if not all(each.done() for each in waiting):
+                for process in pool._processes:
+                    os.kill(process, signal.SIGINT)  # unlike a kill it lets the half of a trace be removed
+            pool.shutdown(cancel_futures=True)
             raise
         for plan, each in zip(plans, waiting, strict=True):
             if each.exception() is not None:
