@@ -69,7 +69,7 @@ def test_novelty_is_usual_on_known_work_and_high_on_the_unknown(fitted, data):
     assert 0.2 < np.median(known) < 3
     samples = torch.rand(1, 60, data.read(0).shape[1] - 2)
     strange = fitted.network(samples, torch.ones_like(samples), torch.ones(1, 60)).novelty[0, 20:].mean()
-    assert strange > 2 * np.median(known)
+    assert strange > 10 * np.median(known)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(fitted, data):
