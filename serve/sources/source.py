@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hashwarden.model.channels import CHANNELS, INDEX
+from hashwarden.serve.jobs.job import Owner
+from hashwarden.serve.launch_board import LaunchBoard
 
 __all__ = ["F32", "Device", "NoData", "Options", "Reading", "Source", "SourceLost", "vector"]
 
@@ -75,6 +77,11 @@ class Reading:
         Seconds since 1970.
     values : mapping of str to float
         By name of the channel, in the channel's unit; what is not there is missing.
+    job : str
+        `hashwarden.serve.jobs.job.Job.key` if it speaks of the work of one job on the device; empty if it speaks of
+        the whole device.
+    pids : frozenset of int, optional
+        Processes with a context on the device, in this program's PID namespace; None if that is not known.
     """
 
     gpu: str
@@ -82,10 +89,16 @@ class Reading:
     time_s: float
     unix_s: float
     values: Mapping[str, float]
+    job: str = ""
+    pids: frozenset[int] | None = None
 
 
-def _no_pids() -> frozenset[int]:
+def _no_pids(_gpu: str) -> frozenset[int]:
     return frozenset()
+
+
+def _no_owner(_pid: int) -> Owner | None:
+    return None
 
 
 @final
@@ -100,21 +113,38 @@ class Options:
     period_s : float
         Intended time between readings.
     own_pids : callable
-        The processes that belong to the watched job; an empty set if that is not known.
+        From the UUID of a device to the processes of the one job that it belongs to; an empty set if that is not
+        known, or if it belongs to several.
+    owner : callable
+        From a PID to the job that it belongs to and the devices that it works on; None if it is nobody's business.
+    board : LaunchBoard
+        Where ``launches`` leaves what it saw, and ``code`` finds it.
     trace : Path or None
         For ``replay``: the file to play.
     speed : float
         For ``replay``: 1 is real time, 0 is one sample a reading, as fast as asked.
     burst_hz : float
         For ``pm``: samples a second.
+    burst_s, every_s : float
+        For sources with a duty cycle (``launches``, ``pm``, ``probe``): how long they look, and how often.
+    dcgm_url : str
+        For ``dcgm``: where dcgm-exporter answers.
+    prometheus_url : str
+        For ``dcgm``: a Prometheus server to ask instead; empty for none.
     """
 
     gpus: tuple[str, ...] = ()
     period_s: float = 1.0
-    own_pids: Callable[[], frozenset[int]] = field(default=_no_pids)
+    own_pids: Callable[[str], frozenset[int]] = field(default=_no_pids)
+    owner: Callable[[int], Owner | None] = field(default=_no_owner)
+    board: LaunchBoard = field(default_factory=LaunchBoard)
     trace: Path | None = None
     speed: float = 1.0
     burst_hz: float = 2000.0
+    burst_s: float = 1.0
+    every_s: float = 30.0
+    dcgm_url: str = "http://127.0.0.1:9400/metrics"
+    prometheus_url: str = ""
 
     def wants(self, device: Device) -> bool:
         """Whether the device is one of `gpus`: a number means the GPU and, where it is cut up, its MIG instances."""

@@ -1,0 +1,1 @@
+"""Who runs what: from GPUs and processes to the jobs of a scheduler."""

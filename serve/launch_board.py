@@ -1,0 +1,103 @@
+"""What was launched lately, by process: the tracer writes it, whoever joins it with machine code reads it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, final
+
+from hashwarden.serve.jobs.job import ProcessKey
+
+__all__ = ["MOST_PROCESSES", "KernelLaunches", "LaunchBoard", "LaunchProfile"]
+
+MOST_PROCESSES: Final = 4096
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class KernelLaunches:
+    """Launches of one kernel in one window.
+
+    Attributes
+    ----------
+    name : str
+        As it stands in the machine code (mangled), empty if the tracer never saw it looked up.
+    launches : int
+    threads : int
+        Of all these launches together.
+    """
+
+    name: str
+    launches: int
+    threads: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LaunchProfile:
+    """What one process launched in one window.
+
+    Attributes
+    ----------
+    process : ProcessKey
+    start_s, seconds : float
+        Beginning on the monotonic clock, and length of the window in which launches were traced.
+    kernels : tuple of KernelLaunches
+        Most launches first; at most one has an empty name.
+    graph_launches, module_loads : int
+        Module loads since the window before, for these are traced all the time.
+    interval_variation : float
+        Deviation over mean of the time between two launches of the commonest kernel; NaN if that is not known.
+    dropped : int
+        Launches that the tracer could not keep apart (its tables were full); not in `kernels`.
+    """
+
+    process: ProcessKey
+    start_s: float
+    seconds: float
+    kernels: tuple[KernelLaunches, ...]
+    graph_launches: int = 0
+    module_loads: int = 0
+    interval_variation: float = float("nan")
+    dropped: int = 0
+
+    @property
+    def launches(self) -> int:
+        """All kernel launches."""
+        return sum(kernel.launches for kernel in self.kernels) + self.dropped
+
+
+@final
+class LaunchBoard:
+    """The newest profile of each process; written from one thread and read from another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._profiles: dict[ProcessKey, LaunchProfile] = {}
+        self._fresh: set[ProcessKey] = set()
+
+    def put(self, profiles: Iterable[LaunchProfile]) -> None:
+        """Take the profiles of one window; the oldest processes go if there are too many."""
+        with self._lock:
+            for profile in profiles:
+                self._profiles.pop(profile.process, None)
+                self._profiles[profile.process] = profile
+                self._fresh.add(profile.process)
+            while len(self._profiles) > MOST_PROCESSES:
+                gone = next(iter(self._profiles))
+                del self._profiles[gone]
+                self._fresh.discard(gone)
+
+    def fresh(self) -> list[LaunchProfile]:
+        """Those that came since the last call."""
+        with self._lock:
+            found = [self._profiles[key] for key in self._profiles if key in self._fresh]
+            self._fresh.clear()
+            return found
+
+    def forget(self, process: ProcessKey) -> None:
+        """A process has ended."""
+        with self._lock:
+            self._profiles.pop(process, None)
+            self._fresh.discard(process)

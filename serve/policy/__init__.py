@@ -1,0 +1,1 @@
+"""What is to be done about a verdict: rules, cases, approvals, quotas."""
