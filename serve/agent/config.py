@@ -1,0 +1,228 @@
+"""The agent's configuration: flags over environment over file over defaults; unknown keys are refused.
+
+The environment spells a key ``HASHWARDEN_AGENT__SECTION__KEY``, for example ``HASHWARDEN_AGENT__LOG__LEVEL=debug``;
+lists and tables are JSON there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from hashwarden.errors import UsageError
+
+__all__ = ["CONFIG_PATH", "MOST_BYTES", "Config", "config_schema", "load_config"]
+
+CONFIG_PATH: Final = Path("/etc/hashwarden/agent.toml")
+MOST_BYTES: Final = 1 << 20
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@final
+class SourcesSection(_Section):
+    """Where samples come from."""
+
+    names: tuple[str, ...] = Field(default=("nvml",), description="Sources to read, see `hashwarden agent --list`.")
+    gpus: tuple[str, ...] = Field(default=(), description="Numbers or UUIDs of GPUs; all if empty.")
+    burst_s: float = Field(default=1.0, gt=0, le=60, description="How long sources with a duty cycle look.")
+    every_s: float = Field(default=30.0, ge=5, le=600, description="How often they look.")
+    dcgm_url: str = Field(default="http://127.0.0.1:9400/metrics", description="Of dcgm-exporter.")
+    prometheus_url: str = Field(default="", description="Of a Prometheus server to ask instead.")
+    trace: Path | None = Field(default=None, description="For the source replay: the trace to play.")
+    speed: float = Field(default=1.0, ge=0, description="For the source replay: 1 is real time, 0 a sample a tick.")
+
+
+@final
+class JobsSection(_Section):
+    """How GPUs and processes become jobs."""
+
+    providers: tuple[str, ...] = Field(
+        default=("slurm", "kubernetes", "sessions"), description="Whom to ask, best first."
+    )
+    gpustat_dir: Path = Field(default=Path("/run/gpustat"), description="Files that the Slurm prolog writes.")
+    kubelet_socket: Path = Field(
+        default=Path("/var/lib/kubelet/pod-resources/kubelet.sock"), description="Of the kubelet's pod-resources API."
+    )
+
+
+@final
+class SchedulersSection(_Section):
+    """Who is asked to act."""
+
+    names: tuple[str, ...] = Field(default=(), description="slurm, kubernetes, process; none if empty.")
+    node: str = Field(default="", description="Name of this node in the scheduler; the host name if empty.")
+    timeout_s: float = Field(default=10.0, gt=0, le=120)
+    grace_s: float = Field(default=10.0, ge=0, le=600, description="Between asking to end and ending by force.")
+    mail_command: tuple[str, ...] = Field(
+        default=(), description="Program and arguments; {user} and {job} are replaced."
+    )
+    kubeconfig: Path | None = None
+
+
+@final
+class HttpSection(_Section):
+    """What the agent answers on."""
+
+    listen: str = Field(
+        default="127.0.0.1:9475", description="Host and port of /metrics, /healthz, /readyz; empty for none."
+    )
+    socket: str = Field(
+        default="agent.sock", description="Name in run_dir of the Unix socket of the API; empty for none."
+    )
+    approvers: tuple[str, ...] = Field(
+        default=("root",), description="Users, or @groups, that may approve and reject through the socket."
+    )
+
+
+@final
+class LogSection(_Section):
+    """What the agent says."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+    jobs: bool = Field(default=True, description="Whether names of jobs and users stand in the log.")
+
+
+@final
+class EvidenceSection(_Section):
+    """What is kept for a case."""
+
+    minutes: float = Field(default=10.0, ge=1, le=60, description="Raw samples kept of each job.")
+    memory_mib: int = Field(default=24, ge=1, le=1024, description="For all of them; the oldest go first.")
+    keep_days: float = Field(default=90.0, gt=0, description="Bundles older than this are removed.")
+
+
+@final
+class TelemetrySection(_Section):
+    """OpenTelemetry."""
+
+    otlp_endpoint: str = Field(default="", description="Where metrics are sent by OTLP over HTTP; nowhere if empty.")
+    interval_s: float = Field(default=60.0, ge=5, le=3600)
+
+
+class Config(BaseSettings):
+    """All of it. See docs/operations.md."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="HASHWARDEN_AGENT__", env_nested_delimiter="__"
+    )
+
+    period_s: float = Field(default=1.0, ge=0.1, le=60, description="Seconds between samples.")
+    jitter: float = Field(
+        default=0.1, ge=0, le=0.5, description="Share of the period by which ticks are moved at random, against work that "
+        "pauses when it is looked at.",
+    )  # fmt: skip
+    alpha: float = Field(default=1e-3, gt=0, le=0.1, description="Share of honest jobs that may ever be confirmed.")
+    state_dir: Path = Field(default=Path("/var/lib/hashwarden"), description="Cases, queue, audit log, evidence.")
+    run_dir: Path = Field(default=Path("/run/hashwarden"), description="The socket.")
+    policy: Path | None = Field(default=None, description="Policy file; the built-in one, a dry run, if not given.")
+    model: Path | None = Field(
+        default=None, description="Step graph of the job model; the one in service if not given."
+    )
+    sources: SourcesSection = SourcesSection()
+    jobs: JobsSection = JobsSection()
+    schedulers: SchedulersSection = SchedulersSection()
+    http: HttpSection = HttpSection()
+    log: LogSection = LogSection()
+    evidence: EvidenceSection = EvidenceSection()
+    telemetry: TelemetrySection = TelemetrySection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed over: `load_config` puts the sources in order, for the file is one of them."""
+        del settings_cls
+        return (init_settings,)
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON schema of the file."""
+    return Config.model_json_schema()
+
+
+def load_config(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
+    """Read the configuration.
+
+    Parameters
+    ----------
+    path : Path, optional
+        `CONFIG_PATH` if there is one there, if None.
+    flags : mapping, optional
+        What the command line says, by the names of `Config`.
+
+    Raises
+    ------
+    UsageError
+        If the file is missing though it was named, is no TOML, or a key or value is not known.
+    """
+    if path is None and CONFIG_PATH.is_file():
+        path = CONFIG_PATH
+    try:
+        environment = EnvSettingsSource(Config)()
+    except SettingsError as error:
+        raise UsageError(str(error), "JSON for lists and tables in the environment", "Correct it.") from None
+    merged = _over(_over({} if path is None else _read(path), environment), flags or {})
+    try:
+        return Config(**merged)
+    except ValidationError as error:
+        raise _refused(error, path) from None
+
+
+def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """`low` with what `high` says put over it, section by section."""
+    merged = dict(low)
+    for name, value in high.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _over(merged[name], value) if both else value
+    return merged
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = path.open("rb").read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise UsageError("more than 1 MiB", "a configuration", "Name another file.", where=str(path))
+        return tomllib.loads(raw.decode())
+    except OSError as error:
+        raise UsageError(
+            f"it cannot be read ({error.strerror})", "a TOML file", "Correct --config.", where=str(path)
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(error), "TOML", "Correct it.", where=str(path)) from None
+
+
+def _refused(error: ValidationError, path: Path | None) -> UsageError:
+    """The first thing that is wrong; its place, and what was probably meant."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known(first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1)
+        remedy = f"Did you mean {near[0]!r}?" if near else "See: hashwarden agent --schema"
+        return UsageError(f"unknown key {place!r}", "one of " + ", ".join(known), remedy, where=str(path or ""))
+    value = repr(first["input"])[:80]
+    return UsageError(f"{place} = {value}", first["msg"], "Correct it.", where=str(path or ""))
+
+
+def _known(place: tuple[int | str, ...]) -> list[str]:
+    fields = Config.model_fields
+    for part in place:
+        kind = fields[str(part)].annotation
+        fields = getattr(kind, "model_fields", {})
+    return sorted(fields)
