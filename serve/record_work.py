@@ -42,8 +42,8 @@ class Owner:
     def __init__(self) -> None:
         self.process: WorkloadProcess | None = None
 
-    def __call__(self) -> frozenset[int]:
-        """The workload's processes; none while there is no workload."""
+    def __call__(self, _gpu: str) -> frozenset[int]:
+        """The workload's processes, on whatever GPU; none while there is no workload."""
         return frozenset() if self.process is None else self.process.pids
 
 

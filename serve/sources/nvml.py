@@ -121,7 +121,7 @@ class NvmlSource:
             self._lost[which.gpu] = f"GPU {which.index}: {error}"
             self._backoff.failed(now)
             return None
-        return Reading(which.gpu, which.index, now, unix, values)
+        return Reading(which.gpu, which.index, now, unix, values, pids=device.pids)
 
     def _reopen(self, now: float) -> None:
         lost = dict(self._lost)

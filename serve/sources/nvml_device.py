@@ -58,14 +58,19 @@ class NvmlDevice:
     handle, whole : object
         NVML's handle of the device, and of the GPU that it is or is a part of.
     own_pids : callable
-        The processes of the watched job; an empty set if unknown.
+        From the device's UUID to the processes of the job that it belongs to; an empty set if unknown.
     host_pids : bool
         See `sees_host_pids`.
+
+    Attributes
+    ----------
+    pids : frozenset of int, optional
+        Processes with a context on the device when `values` was last called; None if that is not known.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
         self, nvml: Nvml, device: Device, handle: Any, whole: Any,  # noqa: ANN401
-        own_pids: Callable[[], frozenset[int]], host_pids: bool,
+        own_pids: Callable[[str], frozenset[int]], host_pids: bool,
     ) -> None:  # fmt: skip
         self.device = device
         self._nvml, self._handle = nvml, handle
@@ -75,6 +80,7 @@ class NvmlDevice:
         self._limits_s = float("-inf")
         self._slow_s: float | None = None
         self._seen_us = 0
+        self.pids: frozenset[int] | None = None
 
     def values(self, now_s: float) -> dict[str, float]:
         """Everything that can be said now.
@@ -170,12 +176,15 @@ class NvmlDevice:
                 yield "fb_used_ratio", memory.used / memory.total
 
     def _processes(self) -> Pairs:
+        self.pids = None
         lists = [self._nvml.first(kind, self._handle, of=self.device.gpu) for kind in (_COMPUTE, _GRAPHICS)]
         if lists[0] is not None:
-            pids = {process.pid for found in lists if found is not None for process in found}
+            pids = frozenset(process.pid for found in lists if found is not None for process in found)
             yield "process_count", float(len(pids))
-            own = self._own_pids()
-            if own and (self._host_pids or pids & own):
+            own = self._own_pids(self.device.gpu)
+            ours = self._host_pids or bool(pids & own)  # whether the numbers are those of our namespace
+            self.pids = pids if ours else None
+            if own and ours:
                 yield "foreign_process_count", float(len(pids - own))
         samples = self._ask_samples()
         if samples:

@@ -155,7 +155,7 @@ def test_stopped_in_the_middle_what_there_is_is_sealed_and_the_workload_ended(pl
     assert done.samples == len(run) > 0
     assert run.info.parameters["interrupted"] is True
     assert (run.info.labelled_by, math.isnan(run.info.share)) == ("", True)
-    assert plan.owner() == frozenset()
+    assert plan.owner(GPU.gpu) == frozenset()
 
 
 def test_an_idle_gpu_is_labelled_only_if_no_process_is_on_it(plan, tmp_path):
@@ -302,7 +302,7 @@ def test_a_workload_that_heeds_no_signal_is_killed(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(process_module, "_END_S", 0.2)
     with process_module.WorkloadProcess(Work("endless"), GPU, tmp_path) as process:
         plan.owner.process = process
-        own = Options(own_pids=plan.owner).own_pids()
+        own = Options(own_pids=plan.owner).own_pids(GPU.gpu)
         assert process._process.pid in own
         assert os.getpid() not in own
         os.kill(process._process.pid, signal.SIGSTOP)

@@ -113,7 +113,7 @@ def _check(request: Request) -> None:
 @contextmanager
 def _ready(request: Request) -> Iterator[_Ready]:
     owner = Owner()
-    options = Options(request.gpus, request.period_s, owner, request.replay)
+    options = Options(request.gpus, request.period_s, own_pids=owner, trace=request.replay)
     runner = Runner(makers(request.sources, options))
     stop = Event()
     try:

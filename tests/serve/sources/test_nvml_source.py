@@ -56,7 +56,7 @@ def values(twice):
 
 def test_every_channel_of_nvml_and_gpm_is_read_in_its_unit(nvml, opened, values):
     nvml.write("pid 41", "pid 42", "value process_sm 88", "metric 164 60", "metric 165 20", "metric 172 3")
-    source = opened(own_pids=lambda: frozenset({42}))
+    source = opened(own_pids=lambda _: frozenset({42}))
     found = values(source)
     expected = {
         "gpu_util_ratio": 0.97, "memory_util_ratio": 0.40, "power_watts": 350.0, "power_ratio": 0.5,
@@ -255,11 +255,32 @@ def test_a_gpu_that_is_not_there_is_an_error(nvml):
 def test_foreign_processes_are_not_counted_where_pids_mean_nothing(nvml, monkeypatch, opened, values):
     monkeypatch.setattr("hashwarden.serve.sources.nvml.sees_host_pids", lambda: False)
     nvml.write("pid 41", "pid 42")
-    assert "foreign_process_count" not in values(opened(own_pids=lambda: frozenset({os.getpid()})))
-    assert values(opened(own_pids=lambda: frozenset({41})))["foreign_process_count"] == 1
+    assert "foreign_process_count" not in values(opened(own_pids=lambda _: frozenset({os.getpid()})))
+    assert values(opened(own_pids=lambda _: frozenset({41})))["foreign_process_count"] == 1
     assert "foreign_process_count" not in values(opened())
     monkeypatch.setattr("hashwarden.serve.sources.nvml.sees_host_pids", lambda: True)
-    assert values(opened(own_pids=lambda: frozenset({os.getpid()})))["foreign_process_count"] == 2
+    assert values(opened(own_pids=lambda _: frozenset({os.getpid()})))["foreign_process_count"] == 2
+
+
+def test_a_reading_names_the_processes_on_the_device(nvml, monkeypatch, opened):
+    nvml.write("pid 41", "pid 42")
+    (reading,) = opened().read()
+    assert reading.pids == {41, 42}
+    nvml.write()
+    assert opened().read()[0].pids == frozenset(), "none is not unknown"
+    nvml.write("fail nvmlDeviceGetComputeRunningProcesses_v3 3")
+    assert opened().read()[0].pids is None
+    monkeypatch.setattr("hashwarden.serve.sources.nvml.sees_host_pids", lambda: False)
+    nvml.write("pid 41")
+    assert opened().read()[0].pids is None, "numbers of another namespace are nobody's"
+    assert opened(own_pids=lambda _: frozenset({41})).read()[0].pids == {41}
+
+
+def test_whose_processes_are_ones_own_is_asked_for_each_device(nvml, opened, twice):
+    nvml.write("gpus 2", "pid 41", "pid 42", "pid 43")
+    own = {FIRST: frozenset({41, 42}), "GPU-00000001-stand-in": frozenset({43})}
+    first, second = twice(opened(own_pids=lambda gpu: own[gpu]))
+    assert (first.values["foreign_process_count"], second.values["foreign_process_count"]) == (1, 2)
 
 
 def test_the_namespace_of_pids_is_told(tmp_path):
