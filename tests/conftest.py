@@ -5,12 +5,14 @@ The real ones are used in tests/cli/test_end_to_end.py.
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +24,13 @@ from hashwarden.serve.scan.spool import KernelSpool
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep together, where several processes test, what shares compiled code: tests of a workload, else of a file."""
+    """Keep together, where several processes test, what is shared: a Slurm, the code of a workload, else a file."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
         workload = getattr(item, "callspec", None) and item.callspec.params.get("workload")  # type: ignore[attr-defined]
-        together = getattr(workload, "name", None) or item.nodeid.partition("::")[0]
+        slurm = "slurm" if item.get_closest_marker("slurm") else None  # one cluster for all that need one
+        together = slurm or getattr(workload, "name", None) or item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(together))
 
 
@@ -163,3 +166,25 @@ def fetch_wheel(requirement: str, folder: Path = WHEELS) -> Path:
 def wheel() -> Callable[[str], Path]:
     """Fetch a wheel: ``wheel("xformers==0.0.35")`` is its path. A failed download fails the test."""
     return fetch_wheel
+
+
+@pytest.fixture(scope="session")
+def slurm_session() -> Iterator[Any]:
+    """A real Slurm, for tests marked ``slurm``: `SlurmCluster` of slurm_cluster.py."""
+    spec = importlib.util.spec_from_file_location("slurm_cluster", Path(__file__).parent / "slurm_cluster.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    with module.running() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(slurm_session: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The real Slurm without jobs, before and after; SLURM_CONF names it."""
+    monkeypatch.setenv("SLURM_CONF", slurm_session.env["SLURM_CONF"])
+    slurm_session.clear()
+    yield slurm_session
+    slurm_session.clear()
