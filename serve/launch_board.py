@@ -96,6 +96,11 @@ class LaunchBoard:
             self._fresh.clear()
             return found
 
+    def of(self, processes: Iterable[ProcessKey]) -> list[LaunchProfile]:
+        """The newest profiles of these processes, old ones too."""
+        with self._lock:
+            return [self._profiles[key] for key in processes if key in self._profiles]
+
     def forget(self, process: ProcessKey) -> None:
         """A process has ended."""
         with self._lock:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
+from hashwarden.serve.jobs.job import ProcessKey
+
 __all__ = ["SchedulerOptions"]
+
+
+def _none(_job: str) -> tuple[ProcessKey, ...]:
+    return ()
 
 
 @final
@@ -29,6 +36,8 @@ class SchedulerOptions:
         Between asking to end and ending by force.
     proc : Path
         Where the processes are.
+    processes : callable
+        From `Job.key` to the processes of the job that are known now.
     """
 
     node: str = ""
@@ -37,3 +46,4 @@ class SchedulerOptions:
     kubeconfig: Path | None = None
     grace_s: float = 10.0
     proc: Path = Path("/proc")
+    processes: Callable[[str], tuple[ProcessKey, ...]] = field(default=_none)
