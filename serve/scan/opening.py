@@ -105,20 +105,26 @@ class OpenedProcess:
 
     def items(self) -> Iterator[Opened | OpenedMemory | TargetError]:
         """Its mapped files, then its memory; ends with an error if it is gone."""
+        mappings = self.mappings()
+        if isinstance(mappings, TargetError):
+            yield mappings
+            return
+        for mapping in file_mappings(mappings):
+            yield self.open_mapping(mapping)
+        yield from self.memory(memory_ranges(mappings))
+
+    def mappings(self) -> list[Mapping] | TargetError:
+        """Take hold of it, and see what it has mapped."""
         try:
             self._pidfd = os.pidfd_open(self.pid)
             self._folder = os.open(f"/proc/{self.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             mappings = parse_maps(self._read("maps"))
         except (OSError, ValueError, OverflowError) as error:
-            yield self._cannot(error)
-            return
+            return self._cannot(error)
         if not mappings and not self.is_gone():
-            yield UnsupportedError("a process without memory of its own", "a user process",
-                                   "Kernel threads run no GPU code.", where=self.name)  # fmt: skip
-            return
-        for mapping in file_mappings(mappings):
-            yield self._open_mapping(mapping)
-        yield from self._memory(memory_ranges(mappings))
+            return UnsupportedError("a process without memory of its own", "a user process",
+                                    "Kernel threads run no GPU code.", where=self.name)  # fmt: skip
+        return mappings
 
     def is_gone(self) -> bool:
         """Whether it has ended."""
@@ -144,7 +150,7 @@ class OpenedProcess:
         with os.fdopen(descriptor, "rb") as file:
             return file.read().decode("utf-8", "replace")
 
-    def _open_mapping(self, mapping: Mapping) -> Opened | TargetError:
+    def open_mapping(self, mapping: Mapping) -> Opened | TargetError:
         """The file behind a mapping: as it is mapped if root asks, even if deleted, or by its name."""
         path = mapping.path.removesuffix(" (deleted)")
         refused: OSError | None = None
@@ -161,7 +167,7 @@ class OpenedProcess:
             os.close(descriptor)
         return self._cannot(refused or FileNotFoundError(), f"{self.name}!{_shown(path)}")
 
-    def _memory(self, ranges: list[tuple[int, int]]) -> Iterator[OpenedMemory | TargetError]:
+    def memory(self, ranges: list[tuple[int, int]]) -> Iterator[OpenedMemory | TargetError]:
         """Its memory, in portions for several workers."""
         portion: list[tuple[int, int]] = []
         for index, (start, end) in enumerate(ranges):

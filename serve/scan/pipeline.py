@@ -13,19 +13,19 @@ from typing import Final, final
 
 import pyarrow as pa
 
-from hashwarden.errors import DataError, UsageError, WorkerError, target_error
+from hashwarden.errors import DataError, TargetError, UsageError, WorkerError, target_error
 from hashwarden.kernels.sass.limits import Limits
 from hashwarden.kernels.sass.parquet import from_arrow
 from hashwarden.kernels.sass.ptx import find_ptxas
 from hashwarden.serve.scan.broker import Broker, Means
 from hashwarden.serve.scan.events import Event, Finished, Kernels, Unreadable
-from hashwarden.serve.scan.opening import OpenedProcess, open_path
+from hashwarden.serve.scan.opening import Opened, OpenedMemory, OpenedProcess, open_path
 from hashwarden.serve.scan.order import Item, Ordered
 from hashwarden.serve.scan.pool import Pool
 from hashwarden.serve.scan.sandbox import Bounds
 from hashwarden.serve.scan.tasks import Files, Reading
 
-__all__ = ["Process", "Progress", "Target", "read_targets"]
+__all__ = ["Held", "Process", "Progress", "Target", "read_targets"]
 
 
 @final
@@ -36,8 +36,26 @@ class Process:
     pid: int
 
 
-Target = str | Path | Process
-"""A file, a folder, or a process."""
+@final
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the caller opens himself.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    items : callable
+        Gives the open files and memory, or what is wrong with them; called when the target's turn comes. The
+        descriptors are closed here.
+    """
+
+    name: str
+    items: Callable[[], Iterator[Opened | OpenedMemory | TargetError]]
+
+
+Target = str | Path | Process | Held
+"""A file, a folder, a process, or what is open already."""
 
 
 @final
@@ -76,7 +94,7 @@ def read_targets(
 
     Parameters
     ----------
-    targets : sequence of str, Path or Process
+    targets : sequence of str, Path, Process or Held
         What to read, in order. Nothing about them is checked before the first event is asked for.
     limits : Limits, optional
         What reading one target may cost.
@@ -128,6 +146,8 @@ def spool_folder() -> str:
 
 
 def _name(target: Target) -> str:
+    if isinstance(target, Held):
+        return target.name
     return f"pid {target.pid}" if isinstance(target, Process) else os.fsencode(target).decode("utf-8", "replace")
 
 
@@ -138,6 +158,8 @@ def _readings(targets: Sequence[Target], ordered: Ordered) -> Iterator[Reading]:
         if isinstance(target, Process):
             process = OpenedProcess(target.pid)
             yield Reading(index, process.name, node, process.items(), process)
+        elif isinstance(target, Held):
+            yield Reading(index, target.name, node, target.items())
         else:
             yield Reading(index, _name(target), node, open_path(os.fspath(target)))
     ordered.root.done = True

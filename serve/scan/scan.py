@@ -12,7 +12,7 @@ from hashwarden.kernels.sass.limits import Limits
 from hashwarden.serve.scan.cache import Cache, CacheKey
 from hashwarden.serve.scan.events import Event, Finished, Kernels, Unreadable
 from hashwarden.serve.scan.judge import FileRule, Scorer, TargetJudge
-from hashwarden.serve.scan.pipeline import Process, Progress, Target, read_targets
+from hashwarden.serve.scan.pipeline import Held, Process, Progress, Target, read_targets
 from hashwarden.serve.scan.result import Problem, ScanReport, TargetReport
 from hashwarden.serve.scan.spool import KernelSpool
 
@@ -84,7 +84,7 @@ class Scan:
         return ScanReport(tuple(reports), dict(self.scorer.identity), limits, time.perf_counter() - start)
 
     def _key(self, target: Target) -> CacheKey | None:
-        if self.cache is None or isinstance(target, Process):
+        if self.cache is None or isinstance(target, (Process, Held)):
             return None
         return self.cache.key(target, self.scorer.identity.get("sha256", ""), self.limits)
 
@@ -121,4 +121,6 @@ class Scan:
 
 
 def _name(target: Target) -> str:
+    if isinstance(target, Held):
+        return target.name
     return f"pid {target.pid}" if isinstance(target, Process) else str(target)

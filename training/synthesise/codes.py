@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from hashwarden.errors import DataError
 from hashwarden.kernels.sass.parquet import from_arrow
 from hashwarden.kernels.sass.table import MixTable
-from hashwarden.model.kernel.counts import block, counts_of
-from hashwarden.model.kernel.groups import OP_GROUPS
+from hashwarden.model.kernel.counts import counts_of
+from hashwarden.model.kernel.shares import SHARES, shares_of
 from hashwarden.training.synthesise.pipes import CORES, PIPES, pipe_shares
 
 __all__ = ["CODE_CHANNELS", "DATA", "Code", "Pick", "candidates", "draw_code", "read_rows", "rows_for", "source_of"]
@@ -31,19 +31,8 @@ F64 = npt.NDArray[np.float64]
 DATA: Final = Path(__file__).resolve().parents[2] / "data"
 """Where the tables lie in a checkout of the repository."""
 
-CODE_CHANNELS: Final = (
-    "p_mining", "p_hash", "novelty", "logic", "integer", "float", "hmma", "imma", "memory", "dependent_load",
-)  # fmt: skip
+CODE_CHANNELS: Final = ("p_mining", "p_hash", "novelty", *SHARES)
 """What the code tier says of a kernel, in the order of `Code.channels`."""
-
-_GROUPS: Final = {
-    "logic": "logic shift permute",
-    "integer": "add lea imad imad_wide dot",
-    "float": "float half double special",
-    "hmma": "fmma",
-    "imma": "imma",
-    "memory": "load store atomic copy_async texture",
-}
 
 
 @final
@@ -164,18 +153,8 @@ def _code(row: int, core: str) -> Code:
     loads, stores, shared = moved.tolist()
     return Code(
         str(columns["source"][row]), str(columns["kernel"][row]), int(kernel.scalars["n_instr"][0]), pipes,
-        loads, stores, shared, np.array([*scored, *_shares(kernel)]),
+        loads, stores, shared, np.array([*scored, *shares_of(counts_of(kernel))[0].tolist()]),
     )  # fmt: skip
-
-
-def _shares(kernel: MixTable) -> list[float]:
-    """Shares of the loop-weighted instructions, in the order of `CODE_CHANNELS`."""
-    counts = counts_of(kernel).counts[0]
-    ops = counts[block("op_weighted")]
-    total = max(float(ops.sum()), 1e-9)
-    shares = [float(sum(ops[OP_GROUPS.index(g)] for g in names.split())) / total for names in _GROUPS.values()]
-    clean, loaded, hashed = counts[block("mem_weighted")][:3].tolist()
-    return [*shares, (loaded + hashed) / max(clean + loaded + hashed, 1e-9)]
 
 
 def rows_for(picks: tuple[Pick, ...], core: str, architecture: int) -> npt.NDArray[np.int64]:
