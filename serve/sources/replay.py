@@ -36,7 +36,7 @@ def make(options: Options) -> ReplaySource:
 
         return list(read_runs(path))
 
-    return ReplaySource(runs, options)
+    return ReplaySource(runs, options, options.clock, options.unix)
 
 
 @final

@@ -5,6 +5,7 @@ A value that a source cannot tell is left out of a reading, never 0: `vector` ma
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +132,8 @@ class Options:
         For ``dcgm``: where dcgm-exporter answers.
     prometheus_url : str
         For ``dcgm``: a Prometheus server to ask instead; empty for none.
+    clock, unix : callable
+        For ``replay``: the clocks of its readings, which a drill may let run faster.
     """
 
     gpus: tuple[str, ...] = ()
@@ -145,6 +148,8 @@ class Options:
     every_s: float = 30.0
     dcgm_url: str = "http://127.0.0.1:9400/metrics"
     prometheus_url: str = ""
+    clock: Callable[[], float] = time.monotonic
+    unix: Callable[[], float] = time.time
 
     def wants(self, device: Device) -> bool:
         """Whether the device is one of `gpus`: a number means the GPU and, where it is cut up, its MIG instances."""

@@ -1,0 +1,159 @@
+"""What can be asked of a running agent: health and metrics by anybody, cases and approvals by those who may."""
+
+from __future__ import annotations
+
+import grp
+import json
+import pwd
+import re
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, Protocol, final
+
+from hashwarden.errors import HashwardenError, UsageError
+from hashwarden.serve.agent.web import Answer, Peer, json_answer
+from hashwarden.serve.scan.text import printable
+
+__all__ = ["Api", "Probes", "View", "name_of"]
+
+_CASE: Final = re.compile(r"/v1/cases/([A-Za-z0-9._-]{1,64})(?:/(approve|reject))?")
+_REASON: Final = 500
+
+
+class View(Protocol):
+    """What an agent shows; calls come from other threads than its own."""
+
+    def alive(self) -> bool: ...  # noqa: D102
+    def ready(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def metrics(self) -> bytes: ...  # noqa: D102
+    def status(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def jobs(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
+    def cases(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
+    def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+def name_of(uid: int) -> str:
+    """The name of a user, or the number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+@final
+class Probes:
+    """GET /metrics, /healthz, /readyz: for anybody who can reach it.
+
+    Parameters
+    ----------
+    view : View
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def __call__(self, method: str, path: str, body: bytes, peer: Peer) -> Answer:
+        """Answer."""
+        del body, peer
+        if method not in ("GET", "HEAD"):
+            return json_answer(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "GET only"})
+        match path:
+            case "/metrics":
+                kind = "text/plain; version=0.0.4; charset=utf-8"
+                return Answer(HTTPStatus.OK, self._view.metrics(), kind)
+            case "/healthz":
+                return _health(self._view.alive(), {"alive": self._view.alive()})
+            case "/readyz":
+                found = self._view.ready()
+                return _health(bool(found["ready"]), found)
+        return _missing(path)
+
+
+@final
+class Api:
+    """What the Unix socket answers.
+
+    Parameters
+    ----------
+    view : View
+    approvers : sequence of str
+        Names of users, or ``@group``, that may approve and reject. Root may always.
+    """
+
+    def __init__(self, view: View, approvers: Sequence[str]) -> None:
+        self._view, self._approvers = view, approvers
+        self._probes = Probes(view)
+
+    def __call__(self, method: str, path: str, body: bytes, peer: Peer) -> Answer:
+        """Answer; only those who may approve see cases and jobs, for they name people."""
+        if not path.startswith("/v1/"):
+            return self._probes(method, path, body, peer)
+        if not self._may(peer):
+            expected = "root, " + ", ".join(self._approvers)
+            return json_answer(HTTPStatus.FORBIDDEN, {"error": f"{name_of(peer.uid)} may not", "expected": expected})
+        if method == "POST":
+            return self._decide(path, body, peer)
+        return (
+            self._show(path)
+            if method == "GET"
+            else json_answer(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "GET or POST"})
+        )
+
+    def _show(self, path: str) -> Answer:
+        pages: dict[str, Callable[[], Any]] = {
+            "/v1/status": self._view.status,
+            "/v1/jobs": lambda: {"jobs": list(self._view.jobs())},
+            "/v1/cases": lambda: {"cases": list(self._view.cases())},
+        }
+        if path in pages:
+            return json_answer(HTTPStatus.OK, pages[path]())
+        match = _CASE.fullmatch(path)
+        for case in self._view.cases() if match and not match[2] else ():
+            if case["id"] == match[1]:  # type: ignore[index]  # there is a match where there is a case
+                return json_answer(HTTPStatus.OK, case)
+        return _missing(path)
+
+    def _decide(self, path: str, body: bytes, peer: Peer) -> Answer:
+        match = _CASE.fullmatch(path)
+        if match is None or match[2] is None:
+            return _missing(path)
+        try:
+            case = self._view.decide(match[1], match[2], name_of(peer.uid), _reason(body))
+        except UsageError as error:
+            return json_answer(HTTPStatus.CONFLICT, {"error": str(error)})
+        except HashwardenError as error:
+            return json_answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
+        return json_answer(HTTPStatus.OK, case)
+
+    def _may(self, peer: Peer) -> bool:
+        if peer.uid == 0:
+            return True
+        groups = {name[1:] for name in self._approvers if name.startswith("@")}
+        return peer.uid >= 0 and (name_of(peer.uid) in self._approvers or bool(groups & _groups_of(peer)))
+
+
+def _groups_of(peer: Peer) -> set[str]:
+    found = set()
+    name = name_of(peer.uid)
+    for group in grp.getgrall():
+        if group.gr_gid == peer.gid or name in group.gr_mem:
+            found.add(group.gr_name)
+    return found
+
+
+def _reason(body: bytes) -> str:
+    try:
+        reason = json.loads(body)["reason"]
+    except (ValueError, KeyError, TypeError):
+        reason = None
+    if not isinstance(reason, str) or not reason.strip():
+        raise UsageError("no reason", 'a JSON object {"reason": "…"}', "Say why: it goes into the audit log.")
+    return printable(reason.strip()[:_REASON])
+
+
+def _health(well: bool, found: Mapping[str, Any]) -> Answer:
+    return json_answer(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, found)
+
+
+def _missing(path: str) -> Answer:
+    return json_answer(HTTPStatus.NOT_FOUND, {"error": f"there is no {printable(path[:100])}"})

@@ -1,0 +1,209 @@
+"""From the samples of a tick to verdicts, and to what policy may know of each job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from hashwarden.model.channels import INDEX
+from hashwarden.model.job.verdict import JobVerdict
+from hashwarden.model.sequential_state import Blind, JobEvidence
+from hashwarden.serve.agent.coverage import Coverage
+from hashwarden.serve.agent.joining import JobSample, split, watched_name
+from hashwarden.serve.agent.window import RawWindow
+from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.policy.observation import Blindness, Observation
+from hashwarden.serve.watch import JobWatch, Sample
+
+__all__ = ["QUIET_S", "Judge", "Watched"]
+
+QUIET_S: Final = 5.0
+"""Silence that is none yet; sources that speak seldom have three times their own spacing."""
+
+_SLOWEST_S: Final = 180.0
+_REFRESH_S: Final = 10.0
+_CODE_S: Final = 180.0
+"""For so long the machine code of what was launched speaks for what is launched now."""
+
+_CODE: Final = INDEX["code_mining_ratio"]
+
+_BLIND: Final[Mapping[Blind, Blindness]] = {
+    Blind.STALE: Blindness.STALE,
+    Blind.DEAD: Blindness.DEAD_COUNTERS,
+    Blind.FEW: Blindness.DEAD_COUNTERS,
+    Blind.SHARED: Blindness.SHARED,
+    Blind.NO_CALIBRATION: Blindness.UNCALIBRATED,
+    Blind.NO_SCORE: Blindness.MODEL,
+}
+
+
+@final
+@dataclass(slots=True)
+class Watched:
+    """One job on one GPU.
+
+    Attributes
+    ----------
+    job : Job
+    gpu : str
+    verdict : JobVerdict
+        As of at most `_REFRESH_S` ago.
+    evidence : JobEvidence
+        As it stands.
+    last_s, spacing_s : float
+        When the last sample came, and the time between the last two.
+    counted_s : float
+        Up to when its GPU time was counted.
+    refreshed_s : float
+        When the verdict was made.
+    shared : bool
+    code_mining, code_s : float
+        Newest ``code_mining_ratio``, and when it came.
+    """
+
+    job: Job
+    gpu: str
+    verdict: JobVerdict
+    evidence: JobEvidence
+    last_s: float
+    counted_s: float
+    refreshed_s: float
+    spacing_s: float = math.nan
+    shared: bool = False
+    code_mining: float = math.nan
+    code_s: float = -math.inf
+
+    @property
+    def blind(self) -> Blindness | None:
+        """Why nothing can be said of it now."""
+        return _BLIND.get(self.evidence.blind)
+
+    @property
+    def quiet_s(self) -> float:
+        """Silence after which its samples are missing."""
+        known = 0.0 if math.isnan(self.spacing_s) else 3 * self.spacing_s
+        return min(max(QUIET_S, known), _SLOWEST_S)
+
+
+@final
+class Judge:
+    """Watches the jobs of one node.
+
+    Parameters
+    ----------
+    watch : JobWatch
+    window : RawWindow
+        Takes the raw samples.
+    coverage : Coverage
+        Takes the GPU time.
+    """
+
+    def __init__(self, watch: JobWatch, window: RawWindow, coverage: Coverage) -> None:
+        self._watch, self._window, self._coverage = watch, window, coverage
+        self._watched: dict[str, Watched] = {}
+
+    @property
+    def watched(self) -> Mapping[str, Watched]:
+        """By `watched_name`."""
+        return self._watched
+
+    def step(self, samples: Sequence[JobSample], time_s: float) -> list[JobVerdict]:
+        """Take the samples of a tick; gives the verdicts that changed."""
+        fresh = [sample for sample in samples if self._is_later(sample)]
+        for sample in fresh:
+            self._window.add(sample)
+        told = self._watch.step([Sample(_name(s), s.time_s, s.values) for s in fresh])
+        for sample in fresh:
+            self._keep(sample, time_s)
+        quiet = [name for name, one in self._watched.items() if time_s - one.last_s > one.quiet_s]
+        told += self._watch.tick(time_s, quiet)
+        changed = {verdict.job: verdict for verdict in told}
+        for name, one in self._watched.items():
+            self._refresh(name, one, changed.get(name), time_s)
+            self._count(one, time_s)
+        return told
+
+    def observe(
+        self, jobs: Iterable[Job], time_s: float, unix_s: float, node: frozenset[Blindness] = frozenset()
+    ) -> list[Observation]:
+        """What is known of each of the jobs; `node` is what blinds all of them."""
+        by_job: dict[str, list[Watched]] = {}
+        for one in self._watched.values():
+            by_job.setdefault(one.job.key, []).append(one)
+        return [self._observe(job, by_job.get(job.key, ()), (time_s, unix_s), node) for job in jobs]
+
+    def end(self, job: str) -> None:
+        """A job has ended: nothing of it is kept."""
+        for name in [name for name in self._watched if split(name)[0] == job]:
+            self._watch.forget(name)
+            del self._watched[name]
+        self._window.forget(job)
+        self._coverage.forget(job)
+
+    def saved(self) -> dict[str, Any]:
+        """The evidence on every job, for a restart."""
+        return self._watch.saved()
+
+    def restore(self, saved: Mapping[str, Any], jobs: Mapping[str, Job], time_s: float) -> int:
+        """Take up the evidence on jobs that are still there; gives how many."""
+        still = {name: record for name, record in saved.items() if split(name)[0] in jobs}
+        self._watch.restore(still)
+        for name in still:
+            job, gpu = split(name)
+            self._watched[name] = self._new(name, jobs[job], gpu, time_s)
+        return len(still)
+
+    def _is_later(self, sample: JobSample) -> bool:
+        known = self._watched.get(_name(sample))
+        return known is None or sample.time_s > known.last_s
+
+    def _new(self, name: str, job: Job, gpu: str, time_s: float) -> Watched:
+        return Watched(job, gpu, self._watch.verdict(name), self._watch.evidence(name), time_s, time_s, time_s)
+
+    def _keep(self, sample: JobSample, time_s: float) -> None:
+        name = _name(sample)
+        one = self._watched.get(name)
+        if one is None:
+            one = self._watched[name] = self._new(name, sample.job, sample.gpu, time_s)
+            one.last_s = sample.time_s
+        else:
+            one.spacing_s, one.last_s = sample.time_s - one.last_s, sample.time_s
+        one.job, one.shared = sample.job, sample.shared
+        code = float(sample.values[_CODE])
+        if not math.isnan(code):
+            one.code_mining, one.code_s = code, sample.time_s
+
+    def _refresh(self, name: str, one: Watched, changed: JobVerdict | None, time_s: float) -> None:
+        one.evidence = self._watch.evidence(name)
+        if changed is not None or time_s - one.refreshed_s >= _REFRESH_S:
+            one.verdict, one.refreshed_s = changed or self._watch.verdict(name), time_s
+
+    def _count(self, one: Watched, time_s: float) -> None:
+        blind = one.blind
+        seconds, one.counted_s = time_s - one.counted_s, time_s
+        if seconds > 0:
+            self._coverage.add(one.job, seconds, one.verdict.likeliest, "" if blind is None else blind.value)
+
+    def _observe(
+        self, job: Job, parts: Sequence[Watched], now: tuple[float, float], node: frozenset[Blindness]
+    ) -> Observation:
+        blind = {one.blind for one in parts} - {None}
+        if not parts or set(job.gpus) - {one.gpu for one in parts}:
+            blind.add(Blindness.STALE)  # a GPU of it was never seen
+        codes = [one.code_mining for one in parts if now[0] - one.code_s <= _CODE_S]
+        return Observation(
+            job=job,
+            time_s=now[0],
+            unix_s=now[1],
+            verdicts={one.gpu: one.verdict for one in parts},
+            blind=node | {each for each in blind if each is not None},
+            shared=any(one.shared for one in parts),
+            code_mining=max(codes, default=math.nan),
+            gpu_seconds=self._coverage.of(job.key),
+        )
+
+
+def _name(sample: JobSample) -> str:
+    return watched_name(sample.job.key, sample.gpu)

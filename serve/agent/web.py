@@ -1,0 +1,172 @@
+"""The agent's HTTP: a small WSGI server with bounds on threads, time and size, on TCP and on a Unix socket.
+
+On the socket the kernel says who asks (SO_PEERCRED); on TCP nobody can do more than read /metrics and health.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, final
+
+from hashwarden.errors import MissingExtraError, UsageError
+from hashwarden.serve.agent.logs import said
+
+__all__ = ["BODY_BYTES", "Answer", "Handler", "Peer", "Server", "application", "json_answer"]
+
+BODY_BYTES: Final = 64 * 1024
+_THREADS: Final = 4
+_TIMEOUT_S: Final = 5
+_WAITING: Final = 32
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who asks, as the kernel says; -1 where it does not."""
+
+    uid: int = -1
+    gid: int = -1
+    pid: int = -1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered."""
+
+    status: HTTPStatus
+    body: bytes
+    kind: str = "application/json"
+
+
+Handler = Callable[[str, str, bytes, Peer], Answer]
+"""From method, path, body and peer to an answer."""
+
+
+def json_answer(status: HTTPStatus, value: object) -> Answer:
+    """An answer in JSON."""
+    return Answer(status, json.dumps(value, ensure_ascii=True, allow_nan=False).encode() + b"\n")
+
+
+def application(handler: Handler) -> Callable[..., Iterable[bytes]]:
+    """The WSGI application around a handler; what the handler raises becomes a 500 without details."""
+
+    def answer(environ: Mapping[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            found = handler(environ["REQUEST_METHOD"], environ["PATH_INFO"], _body(environ), _peer(environ))
+        except Exception as error:  # a fault of ours must not end the thread that answers
+            said("error", "a request failed", path=environ.get("PATH_INFO", ""), error=repr(error))
+            found = json_answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "a fault of the agent; see its log"})
+        head = [("Content-Type", found.kind), ("Content-Length", str(len(found.body))),
+                ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]  # fmt: skip
+        start(f"{found.status.value} {found.status.phrase}", head)
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else found.body]
+
+    return answer
+
+
+def _body(environ: Mapping[str, Any]) -> bytes:
+    if environ["REQUEST_METHOD"] not in ("POST", "PUT"):
+        return b""
+    body: bytes = environ["wsgi.input"].read(BODY_BYTES)
+    return body
+
+
+def _peer(environ: Mapping[str, Any]) -> Peer:
+    if "X_REMOTE_UID" not in environ:
+        return Peer()
+    return Peer(int(environ["X_REMOTE_UID"]), int(environ["X_REMOTE_GID"]), int(environ["X_REMOTE_PID"]))
+
+
+@final
+class Server:
+    """A server in threads of its own.
+
+    Parameters
+    ----------
+    where : str or Path
+        ``HOST:PORT``, ``[V6]:PORT``, or the path of a Unix socket.
+    handler : Handler
+    mode : int
+        Of the socket's file. Everybody may connect: who may do what is decided by who they are.
+
+    Raises
+    ------
+    MissingExtraError
+        If cheroot is not installed.
+    UsageError
+        If the address cannot be used.
+    """
+
+    def __init__(self, where: str | Path, handler: Handler, mode: int = 0o666) -> None:
+        try:
+            from cheroot.wsgi import Server as Wsgi
+        except ImportError:
+            raise MissingExtraError.of("cheroot", "node") from None
+        self._path = where if isinstance(where, Path) else None
+        bind: Any = str(where) if self._path else _address(str(where))
+        if self._path is not None:
+            _make_way(self._path)
+        self._server = Wsgi(
+            bind, application(handler), numthreads=_THREADS, max=_THREADS, request_queue_size=_WAITING,
+            timeout=_TIMEOUT_S, shutdown_timeout=1, server_name="hashwarden", peercreds_enabled=self._path is not None,
+            accepted_queue_size=_WAITING, accepted_queue_timeout=_TIMEOUT_S,
+        )  # fmt: skip
+        self._server.max_request_body_size = BODY_BYTES
+        self._server.max_request_header_size = 16 * 1024
+        vars(self._server)["error_log"] = _told
+        try:
+            self._server.prepare()
+        except OSError as error:
+            raise UsageError(str(error), "an address that is free", "Change http.listen.", where=str(where)) from None
+        if self._path is not None:
+            self._path.chmod(mode)
+        self._thread = threading.Thread(target=self._serve, name=f"http {where}", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 of a Unix socket."""
+        address = self._server.bind_addr
+        return int(address[1]) if isinstance(address, tuple) else 0
+
+    def close(self) -> None:
+        """Answer what is being answered, for a second, and end."""
+        self._server.stop()
+        self._thread.join(2.0)
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.unlink()
+
+    def _serve(self) -> None:
+        with suppress(KeyboardInterrupt, SystemExit):
+            self._server.serve()
+
+
+def _told(message: str = "", level: int = 20, traceback: bool = False) -> None:
+    del level, traceback  # what clients send is no error of ours
+    said("debug", "http", detail=message)
+
+
+def _address(where: str) -> tuple[str, int]:
+    host, _, port = where.rpartition(":")
+    if not host or not port.isdigit() or not int(port) < 65536:
+        raise UsageError(f"the address {where!r}", "HOST:PORT", "Correct http.listen, or leave it empty.")
+    return host.strip("[]"), int(port)
+
+
+def _make_way(path: Path) -> None:
+    """Remove the socket of an agent that was killed; anything else there is no business of ours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise UsageError("it is no socket", "a socket, or nothing", "Remove it.", where=str(path))
+        path.unlink()
