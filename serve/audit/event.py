@@ -32,6 +32,9 @@ class EventKind(StrEnum):
     COVERAGE = "coverage"
     """GPU-seconds observed and classified by tenant in an interval; what attestations and metering are made of."""
     CHECKPOINT = "checkpoint"
+    """The chain so far, signed; the log writes these itself."""
+    LOG = "log"
+    """Of the log itself: begun, recovered after a crash, gone on to another file, another key."""
 
 
 class Auditor(Protocol):

@@ -1,0 +1,58 @@
+"""Where checkpoints are told to, outside the log: only so can a log be found out that was cut off at its end."""
+
+from __future__ import annotations
+
+import os
+import syslog
+from pathlib import Path
+from typing import Final, Protocol, final
+
+from hashwarden.serve.audit.checkpoint import Checkpoint
+
+__all__ = ["Anchor", "FileAnchor", "SyslogAnchor"]
+
+_WORD: Final = "hashwarden-audit-checkpoint"
+
+
+class Anchor(Protocol):
+    """Takes checkpoints that are in the log and on the disk."""
+
+    def tell(self, checkpoint: Checkpoint) -> None:
+        """Keep it.
+
+        Raises
+        ------
+        OSError
+            If that fails; the log counts it and goes on.
+        """
+
+
+@final
+class FileAnchor:
+    """Appends to a file: on another machine's share, or with the append-only attribute (``chattr +a``).
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def tell(self, checkpoint: Checkpoint) -> None:
+        """Append a line, synced to the disk."""
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(handle, checkpoint.line().encode("ascii") + b"\n")
+            os.fdatasync(handle)
+        finally:
+            os.close(handle)
+
+
+@final
+class SyslogAnchor:
+    """Sends to the system log (facility authpriv), which most sites forward to another machine."""
+
+    def tell(self, checkpoint: Checkpoint) -> None:
+        """Send one message; the system log answers nothing, so that its loss is not seen here."""
+        syslog.syslog(syslog.LOG_NOTICE | syslog.LOG_AUTHPRIV, f"{_WORD} {checkpoint.line()}")

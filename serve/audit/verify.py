@@ -1,0 +1,257 @@
+"""Whether a log is what was written: every line of every file, in memory that does not grow with it.
+
+What is found: each byte that was changed, each record that was taken out, put in, doubled or moved, each file that is
+missing, and each checkpoint that a trusted key did not sign. What is not found without help from outside: that whole
+records are missing at the very end (a checkpoint kept elsewhere shows it up to that checkpoint), and a log that was
+written anew by somebody who has the private key (likewise).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from hashwarden.serve.audit.anchored import Anchored
+from hashwarden.serve.audit.bodies import faults
+from hashwarden.serve.audit.checkpoint import Checkpoint
+from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.audit.files import LogFile, lines, log_files, opened
+from hashwarden.serve.audit.findings import Report
+from hashwarden.serve.audit.keys import PublicKey
+from hashwarden.serve.audit.opening import LOCK
+from hashwarden.serve.audit.record import MOST_LINE, Record, chained, parse
+from hashwarden.serve.audit.tail import link_of
+from hashwarden.serve.audit.trust import Trust
+
+__all__ = ["Wanted", "verify_log"]
+
+_SLACK: Final = 1
+"""A record that says that the log goes on elsewhere may stand after the last one that a checkpoint was due for."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How to check.
+
+    Attributes
+    ----------
+    keys : tuple of PublicKey
+        Trusted; with none, the log's own first key is believed, and a note says so.
+    anchors : tuple of Path
+        Files with checkpoints that were kept elsewhere.
+    pruned : bool
+        The oldest files were deleted on purpose.
+    strict : bool
+        Also hold every body against its schema, and every record against the one way to write it.
+    """
+
+    keys: tuple[PublicKey, ...] = ()
+    anchors: tuple[Path, ...] = ()
+    pruned: bool = False
+    strict: bool = False
+
+
+def verify_log(folder: Path, wanted: Wanted = Wanted()) -> Report:
+    """Check a log; its writer may be at work.
+
+    Raises
+    ------
+    DataError
+        If there is no log, or it cannot be read.
+    """
+    return _Check(folder, wanted).run()
+
+
+@final
+class _Check:
+    """One pass over a log."""
+
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
+        self._folder, self._wanted = folder, wanted
+        self._trust = Trust(wanted.keys)
+        self.report = Report()
+        self._anchored = Anchored(wanted.anchors, wanted.keys)
+        self._seq, self._hash = 0, b""
+        self._since, self._every = 0, 0
+        self._name, self._line = "", 0
+        self._follows = ""
+
+    def run(self) -> Report:
+        """Check all files."""
+        files, report = log_files(self._folder), self.report
+        report.files = len(files)
+        if not files:
+            report.problem(str(self._folder), 0, "there is no file of a log")
+        elif files[0].first:
+            self._pruned(files[0])
+        for number, file in enumerate(files):
+            self._file(file, last=number == len(files) - 1)
+        self._end()
+        return report
+
+    def _pruned(self, file: LogFile) -> None:
+        words = f"the records before {file.first} are missing"
+        if self._wanted.pruned:
+            self.report.note(f"{words}: deleted on purpose, as you say")
+        else:
+            self.report.problem(file.path.name, 0, words)
+
+    def _file(self, file: LogFile, *, last: bool) -> None:
+        self._name, self._line = file.path.name, 0
+        if self._follows not in ("", self._name):
+            self._wrong(f"after a file that says that {self._follows} follows")
+        self._follows = ""
+        with opened(file) as stream:
+            for line in lines(stream, file.path):
+                self._line += 1
+                if line[-1:] != b"\n" and last and len(line) < MOST_LINE:
+                    self._torn(len(line))
+                else:
+                    self._record(parse(line), file)
+        if not self._line and not last:
+            self._wrong("an empty file")
+
+    def _torn(self, size: int) -> None:
+        if _written(self._folder):
+            self.report.note("the last record is being written")
+        else:
+            self._wrong(f"the last record is cut off after {size} bytes: a crash, or somebody")
+
+    def _record(self, record: Record | None, file: LogFile) -> None:
+        if record is None:
+            self._wrong("no record of a log, or a changed one")
+            self._hash, self._seq = b"", self._seq + 1
+            return
+        before = link_of(record, file) if self._line == 1 else self._hash
+        if self._line == 1:
+            self._linked(record, before)
+        elif record.seq != self._seq:
+            self._misplaced(record.seq)
+        if before is not None and before != b"" and chained(before, record.payload) != record.hash:
+            self._wrong(f"record {record.seq} is not what was written here")
+        self._took(record)
+
+    def _linked(self, record: Record, before: bytes | None) -> None:
+        """The first line of a file against the last of the file before."""
+        if before is None:
+            self._wrong("a file that does not begin with what came before it, or of another name")
+        elif self._hash and (record.seq != self._seq or before != self._hash):
+            if record.seq > self._seq:
+                self._wrong(f"records {self._seq} to {record.seq - 1} are missing")
+            else:
+                self._wrong(f"record {record.seq} where {self._seq} belongs, or after another end")
+
+    def _misplaced(self, seq: int) -> None:
+        if seq > self._seq:
+            self._wrong(f"records {self._seq} to {seq - 1} are missing")
+        else:
+            self._wrong(f"record {seq} where {self._seq} belongs: doubled or moved")
+
+    def _took(self, record: Record) -> None:
+        """Go on after a record; its own word for its hash is believed from here on, so that one fault is told once."""
+        report = self.report
+        self._seq, self._hash = record.seq + 1, record.hash
+        report.first_seq = record.seq if report.records == 0 else report.first_seq
+        report.records, report.last_seq = report.records + 1, record.seq
+        if self._trust.awaits() and record.kind != EventKind.CHECKPOINT:
+            self._wrong("a change of the key that no checkpoint follows")
+        self._since += 1
+        if record.kind == EventKind.CHECKPOINT:
+            self._checkpoint(record)
+        elif record.kind == EventKind.LOG:
+            self._of_itself(record)
+        elif self._every and self._since == self._every + _SLACK + 1:
+            self._wrong(f"more than {self._every} records without a checkpoint: slipped in, or cut out")
+        self._anchored.hold(record.seq, record.hash)
+        if self._wanted.strict:
+            self._strictly(record)
+
+    def _checkpoint(self, record: Record) -> None:
+        found = Checkpoint.of(record.body())
+        if found is None:
+            self._wrong("a checkpoint that is none")
+            return
+        said, report = found.statement, self.report
+        if said.seq != record.seq - 1 or (report.log and said.log != report.log):
+            self._wrong("a checkpoint of another place or another log")
+        elif self._line > 1 and chained(bytes.fromhex(said.hash), record.payload) != record.hash:
+            self._wrong("a checkpoint of other records")
+        trusted, words = self._trust.weigh(found)
+        if words:
+            self._wrong(words)
+        elif trusted:
+            report.signed_seq = record.seq
+        report.log = report.log or said.log
+        report.checkpoints += 1
+        if found.key and found.key not in report.keys:
+            report.keys.append(found.key)
+        self._since, self._every = 0, said.every
+
+    def _of_itself(self, record: Record) -> None:
+        body, report = record.body(), self.report
+        event = body.get("event")
+        if event == "opened":
+            if record.seq:
+                self._wrong("a beginning in the middle")
+            report.log = str(body.get("log", ""))
+            self._trust.introduced(PublicKey.parse(body.get("public_key")) if "public_key" in body else None)
+        elif event == "key":
+            if words := self._trust.changes(body, report.log):
+                self._wrong(words)
+        elif event == "rotated":
+            self._rotated(str(body.get("next", "")))
+        if isinstance(cut := body.get("cut", body.get("damage")), Mapping):
+            report.note(f"record {record.seq}: {event}, {cut.get('bytes')} bytes of {cut.get('file')} are no records")
+
+    def _rotated(self, name: str) -> None:
+        self._follows = name
+        if not any((self._folder / f"{name}{end}").exists() for end in ("", ".zst")):
+            self._wrong(f"the file that follows, {name}, is missing")
+
+    def _strictly(self, record: Record) -> None:
+        if not record.is_canonical():
+            self._wrong(f"record {record.seq} is not written in the one way")
+        for words in faults(record.kind, record.body()):
+            self.report.note(f"{record.kind}: {words}")
+
+    def _end(self) -> None:
+        report, trust = self.report, self._trust
+        report.head = self._hash.hex()
+        if trust.awaits():
+            self._wrong("a change of the key that no checkpoint follows")
+        if trust.pinned and report.signed_seq < 0:
+            self._wrong("no checkpoint in it is signed by the key that was given")
+        elif not trust.pinned and report.keys:
+            report.note("no public key was given: whoever wrote this log anew with another key is not found out")
+        elif not report.keys:
+            report.note("nobody signed this log: whoever wrote it anew is not found out")
+        if report.keys and report.signed_seq < report.last_seq:
+            report.note(f"records {report.signed_seq + 1} to {report.last_seq} are not signed yet")
+        report.anchored_seq = self._anchored.covered
+        for words in self._anchored.wrong(report.log, report.last_seq):
+            self._wrong(words)
+        if not self._wanted.anchors:
+            report.note("no checkpoint kept elsewhere was given: records cut off at the very end are not found out")
+
+    def _wrong(self, words: str) -> None:
+        self.report.problem(self._name, self._line, words)
+
+
+def _written(folder: Path) -> bool:
+    """Whether a writer holds the log."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
