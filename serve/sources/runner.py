@@ -62,6 +62,12 @@ class _Worker:
         self.asked_s = None
         return answer
 
+    @property
+    def labels(self) -> Mapping[str, Mapping[str, str]]:
+        """Read from another thread: a source that has labels puts a new mapping in place of the old one."""
+        found: Mapping[str, Mapping[str, str]] = getattr(self._source, "labels", {})
+        return found
+
     def _loop(self) -> None:
         while (job := self._jobs.get()) != "end":
             self._answers.put(self._try(job))
@@ -140,6 +146,15 @@ class Runner:
             for device in devices:
                 found.setdefault(device.gpu, device)
         return tuple(found.values())
+
+    @property
+    def labels(self) -> dict[str, Mapping[str, str]]:
+        """What sources say of whose work each device does, by UUID; for those that have such labels (``dcgm``)."""
+        found: dict[str, Mapping[str, str]] = {}
+        for worker in self._workers.values():
+            for gpu, labels in worker.labels.items():
+                found.setdefault(gpu, labels)
+        return found
 
     def open(self, wait_s: float = 30.0) -> tuple[Device, ...]:
         """Open all sources; `errors` then holds what those said that failed, by name."""
