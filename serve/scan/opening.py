@@ -17,6 +17,8 @@ __all__ = ["Opened", "OpenedMemory", "OpenedProcess", "open_path"]
 
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _MEMORY_PIECE: Final = 256 << 20
+_MAPS_BYTES: Final = 64 << 20
+"""Of the list of mappings: enough for 65,530 of them (vm.max_map_count) with names of a thousand bytes."""
 
 
 @final
@@ -148,7 +150,7 @@ class OpenedProcess:
     def _read(self, name: str) -> str:
         descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._folder)
         with os.fdopen(descriptor, "rb") as file:
-            return file.read().decode("utf-8", "replace")
+            return file.read(_MAPS_BYTES).decode("utf-8", "replace")
 
     def open_mapping(self, mapping: Mapping) -> Opened | TargetError:
         """The file behind a mapping: as it is mapped if root asks, even if deleted, or by its name."""

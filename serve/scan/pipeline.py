@@ -25,7 +25,7 @@ from hashwarden.serve.scan.pool import Pool
 from hashwarden.serve.scan.sandbox import Bounds
 from hashwarden.serve.scan.tasks import Files, Reading
 
-__all__ = ["Held", "Process", "Progress", "Target", "read_targets"]
+__all__ = ["Held", "Process", "Progress", "Target", "read_targets", "spool_folder"]
 
 
 @final

@@ -71,7 +71,7 @@ def open_index(path: Path) -> Index | None:
     body = data[_HEAD:]
     if data[: len(_MAGIC)].tobytes() != _MAGIC or len(body) % (8 + ROW.itemsize):
         return None
-    if hashlib.sha256(body).digest() != data[len(_MAGIC) : _HEAD].tobytes():
+    if hashlib.sha256(body.data).digest() != data[len(_MAGIC) : _HEAD].tobytes():
         return None
     count = len(body) // (8 + ROW.itemsize)
     return Index(body[: 8 * count].view(np.uint64), body[8 * count :].view(ROW))

@@ -102,6 +102,10 @@ def _no_owner(_pid: int) -> Owner | None:
     return None
 
 
+def _no_architecture(_gpu: str) -> int:
+    return 0
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -118,6 +122,8 @@ class Options:
         known, or if it belongs to several.
     owner : callable
         From a PID to the job that it belongs to and the devices that it works on; None if it is nobody's business.
+    architecture : callable
+        From the UUID of a device to its compute capability times 10; 0 if that is not known.
     board : LaunchBoard
         Where ``launches`` leaves what it saw, and ``code`` finds it.
     trace : Path or None
@@ -128,6 +134,8 @@ class Options:
         For ``pm``: samples a second.
     burst_s, every_s : float
         For sources with a duty cycle (``launches``, ``pm``, ``probe``): how long they look, and how often.
+    code_cpu_ratio : float
+        For ``code``: share of one core that reading machine code may take, in the long run.
     dcgm_url : str
         For ``dcgm``: where dcgm-exporter answers.
     prometheus_url : str
@@ -140,12 +148,14 @@ class Options:
     period_s: float = 1.0
     own_pids: Callable[[str], frozenset[int]] = field(default=_no_pids)
     owner: Callable[[int], Owner | None] = field(default=_no_owner)
+    architecture: Callable[[str], int] = field(default=_no_architecture)
     board: LaunchBoard = field(default_factory=LaunchBoard)
     trace: Path | None = None
     speed: float = 1.0
     burst_hz: float = 2000.0
     burst_s: float = 1.0
     every_s: float = 30.0
+    code_cpu_ratio: float = 0.005
     dcgm_url: str = "http://127.0.0.1:9400/metrics"
     prometheus_url: str = ""
     clock: Callable[[], float] = time.monotonic
