@@ -87,6 +87,7 @@ class SlurmCluster:
         self.env: Mapping[str, str] = {"SLURM_CONF": str(folder / "slurm.conf")}
         self.gpus = tuple(folder / f"nvidia{number}" for number in range(2))
         self.cases, self.gpustat = folder / "open-cases", folder / "gpustat"
+        self._path = os.environ["PATH"] + ":/usr/sbin:/sbin"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -129,7 +130,7 @@ class SlurmCluster:
 
     def run(self, *command: str, user: str = "", timeout_s: float = WAIT_S) -> subprocess.CompletedProcess[str]:
         """Run a command of Slurm, as root or as another user; does not raise if it fails."""
-        env = {"PATH": os.environ["PATH"], "LC_ALL": "C", "SLURM_TIME_FORMAT": "%s", **self.env}
+        env = {"PATH": self._path, "LC_ALL": "C", "SLURM_TIME_FORMAT": "%s", **self.env}
         who: dict[str, object] = {"user": user, "group": "nogroup", "extra_groups": []} if user else {}
         return subprocess.run(command, env=env, cwd="/", check=False, capture_output=True, text=True, timeout=timeout_s, **who)  # type: ignore[call-overload,no-any-return]  # fmt: skip  # noqa: E501
 
@@ -202,7 +203,7 @@ class SlurmCluster:
 
     def _start(self, name: str, *command: str) -> None:
         """As a child that the kernel kills when this process ends, however it ends."""
-        env = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "HASHWARDEN_GPUSTAT": str(self.gpustat), **self.env}
+        env = {"PATH": self._path, **self.env}
         with (self.folder / f"{name}.out").open("ab") as out:
             child = ["setpriv", "--pdeathsig", "KILL", *command]
             self._daemons[name] = subprocess.Popen(child, env=env, cwd=self.folder, stdout=out, stderr=out)
