@@ -54,7 +54,8 @@ class ProcessFacts:
     ppid, session : int
         0 if none in this PID namespace.
     uid : int
-        Effective user, as its folder in /proc belongs to; -1 if not known.
+        Real user, who started it: neither a set-uid program nor one that cannot be dumped changes it; -1 if not
+        known.
     comm : str
         Printable; never a reason for anything.
     cgroups : tuple of Cgroup

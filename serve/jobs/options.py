@@ -1,0 +1,49 @@
+"""What providers of jobs are told when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from hashwarden.serve.jobs.device_names import DRIVER
+
+__all__ = ["JobOptions"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """Each takes what concerns it.
+
+    Attributes
+    ----------
+    node : str
+        Name of this node in the scheduler; empty for the host name up to its first dot.
+    proc, cgroups : Path
+        Where the processes are, and the mounted hierarchies of cgroups.
+    driver : Path
+        Where NVIDIA's driver tells minor numbers.
+    gpustat : Path
+        Where the prolog leaves which job has which GPU: jobstats' folder, or that of dcgm-exporter.
+    gpustat_uids : frozenset of int
+        Users whose files there are believed: root, and the user of slurmd if that is another.
+    timeout_s : float
+        Longest wait for one command of a scheduler.
+    every_s, soonest_s : float
+        How often the controller of Slurm is asked though nothing is new here, and the shortest time between two
+        questions if something is.
+    pod_resources : Path
+        The folder of kubelet's socket.
+    """
+
+    node: str = ""
+    proc: Path = Path("/proc")
+    cgroups: Path = Path("/sys/fs/cgroup")
+    driver: Path = DRIVER
+    gpustat: Path = Path("/run/gpustat")
+    gpustat_uids: frozenset[int] = frozenset({0})
+    timeout_s: float = 10.0
+    every_s: float = 60.0
+    soonest_s: float = 5.0
+    pod_resources: Path = Path("/var/lib/kubelet/pod-resources")
