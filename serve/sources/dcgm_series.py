@@ -136,10 +136,12 @@ def _owner(samples: list[Sample], federated: bool) -> dict[str, str]:
 
 
 def _owner_labels(labels: Mapping[str, str], federated: bool) -> dict[str, str]:
+    """Prometheus renames only those that collide, and an exporter whose GPU is idle names no pod at all."""
     exported = {name: labels.get(f"exported_{name}", "") for name in _OWNER}
-    own = {name: labels.get(name, "") for name in _OWNER}
-    exporters = federated and ("dcgm-exporter" in own["pod"] or own["pod"] == labels.get("Hostname", ""))
-    chosen = exported if any(exported.values()) else dict.fromkeys(_OWNER, "") if exporters else own
+    chosen = {name: exported[name] or labels.get(name, "") for name in _OWNER}
+    exporters = "dcgm-exporter" in chosen["pod"] or chosen["pod"] == labels.get("Hostname", "")
+    if not chosen["pod"] or (federated and not any(exported.values()) and exporters):
+        chosen = dict.fromkeys(_OWNER, "")
     chosen |= {"hpc_job": labels.get("hpc_job", ""), "hostname": labels.get("Hostname", "")}
     return {name: _clean(value) for name, value in chosen.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ class Exporter:
 
 
 @contextmanager
-def serving() -> Iterator[Exporter]:
+def serving(secure: ssl.SSLContext | None = None) -> Iterator[Exporter]:
     """A server in a thread; what hangs in it ends with it."""
     exporter = Exporter()
 
@@ -83,6 +84,8 @@ def serving() -> Iterator[Exporter]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if secure is not None:
+        server.socket = secure.wrap_socket(server.socket, server_side=True)
     exporter.port = server.server_address[1]
     exporter.url = f"http://127.0.0.1:{exporter.port}/metrics"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
