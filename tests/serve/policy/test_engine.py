@@ -16,15 +16,19 @@ def test_two_warnings_come_before_the_act_and_each_has_its_reasons(world):
     world.run(12, world.see)
     assert world.asked() == ["warn", "warn", "cancel"]
     times = [at for at, _ in world.actions]
-    assert times[1] - times[0] >= 120 and times[2] - times[1] >= 120 and times[2] - times[0] >= 240
+    assert times[1] - times[0] >= 120
+    assert times[2] - times[1] >= 120
+    assert times[2] - times[0] >= 240
     first, _, last = (action for _, action in world.actions)
-    assert first.reason.startswith(f"hashwarden {first.case}: its GPU work is judged as confirmed: mining, family ethash")
-    assert "cancelled after 4 more minutes" in first.reason and "help@example.org" in first.reason
+    assert first.reason.startswith(f"hashwarden {first.case}: its GPU work is judged as confirmed: mining, family")
+    assert "cancelled after 4 more minutes" in first.reason
+    assert "help@example.org" in first.reason
     assert last.expires_unix_s - last.requested_unix_s == 1800
     assert world.audit.changes() == ["opened", "asked", "done", "asked", "done", "asked", "done"]
     bodies = [body for kind, body in world.audit.events if kind is EventKind.CASE]
     assert all(body["policy"] == world.policy.sha256 for body in bodies)
-    assert bodies[1]["reasons"][1] == "integer work" and bodies[1]["evidence"]["model"] == {"sha256": "ab" * 32}
+    assert bodies[1]["reasons"][1] == "integer work"
+    assert bodies[1]["evidence"]["model"] == {"sha256": "ab" * 32}
 
 
 def test_a_dry_run_tells_everything_and_asks_for_nothing(make_world, tools):
@@ -43,27 +47,32 @@ def test_what_was_told_in_a_dry_run_is_no_warning_once_it_is_none(make_world, to
     begun = world.now_s
     world.run(8, world.see)
     assert world.asked() == ["warn", "warn", "cancel"]
-    assert world.actions[2][0] - world.actions[0][0] >= 240 and world.actions[0][0] - begun <= 60
-    assert world.audit.events[-7][0] is EventKind.POLICY or EventKind.POLICY in [k for k, _ in world.audit.events]
+    assert world.actions[2][0] - world.actions[0][0] >= 240
+    assert world.actions[0][0] - begun <= 60
+    assert EventKind.POLICY in [kind for kind, _ in world.audit.events]
 
 
 def test_do_not_cancel_warns_and_only_tells_of_the_act(make_world, tools):
     world = make_world(tools.enforce + "do_not_cancel = true\n")
     world.run(12, world.see)
-    assert world.asked() == ["warn", "warn"] and len(world.outcomes) == 1
+    assert world.asked() == ["warn", "warn"]
+    assert len(world.outcomes) == 1
 
 
 def test_suspect_opens_a_case_and_warns_only_where_the_policy_says_so(world, make_world, tools):
     world.run(30, lambda: world.see("suspect"))
-    assert world.asked() == [] and world.case().standing == "suspect"
+    assert world.asked() == []
+    assert world.case().standing == "suspect"
     other = make_world(tools.enforce + "warn_on_suspect = true\n", "other")
     other.run(30, lambda: other.see("suspect"))
-    assert other.asked() == ["warn", "warn"] and other.case().act_clock_s == 0
+    assert other.asked() == ["warn", "warn"]
+    assert other.case().act_clock_s == 0
 
 
 def test_plain_nvml_evidence_never_goes_beyond_warnings(world):
     world.run(30, lambda: world.see(tier="nvml"))
-    assert world.asked() == ["warn", "warn"] and "tier 'nvml' is good for warnings only" in world.case().waiting
+    assert world.asked() == ["warn", "warn"]
+    assert "tier 'nvml' is good for warnings only" in world.case().waiting
 
 
 def test_what_was_confirmed_beyond_the_calibration_is_acted_on_only_where_the_policy_says_so(world, make_world, tools):
@@ -71,7 +80,8 @@ def test_what_was_confirmed_beyond_the_calibration_is_acted_on_only_where_the_po
         return lambda: where.see(evidence={"beyond_calibration": True})
 
     world.run(30, beyond(world))
-    assert world.asked() == ["warn", "warn"] and "horizon" in world.case().waiting
+    assert world.asked() == ["warn", "warn"]
+    assert "horizon" in world.case().waiting
     bold = make_world(tools.enforce + "act_beyond_calibration = true\n", "bold")
     bold.run(30, beyond(bold))
     assert bold.asked() == ["warn", "warn", "cancel"]
@@ -86,17 +96,20 @@ def test_confirmed_within_the_calibration_stays_so(world):
 def test_time_without_evidence_does_not_count_and_closes_the_case_in_the_end(world):
     world.run(3, world.see)
     world.run(5, lambda: world.see("clear"))
-    assert world.asked() == ["warn"] and world.case().is_open
+    assert world.asked() == ["warn"]
+    assert world.case().is_open
     world.run(1, world.see)
     assert world.case().quiet_s == 0
     world.run(12, lambda: world.see("clear"))
-    assert world.case().closed_for == "clear" and world.asked() == ["warn"]
+    assert world.case().closed_for == "clear"
+    assert world.asked() == ["warn"]
 
 
 def test_a_gap_in_the_observations_does_not_count(world):
     world.step(world.see)
     world.step(world.see, wait_s=86400.0)
-    assert world.case().clock_s <= 120 and world.asked() in ([], ["warn"])
+    assert world.case().clock_s <= 120
+    assert world.asked() in ([], ["warn"])
 
 
 def test_an_act_waits_for_a_warning_that_was_not_delivered(world):
@@ -111,7 +124,8 @@ def test_an_act_waits_for_a_warning_that_was_not_delivered(world):
 def test_a_refused_warning_stops_the_ladder_unless_the_policy_says_otherwise(world, make_world, tools):
     world.refused_kinds = {ActionKind.WARN}
     world.run(20, world.see)
-    assert world.asked() == ["warn"] and "could not be delivered" in world.case().waiting
+    assert world.asked() == ["warn"]
+    assert "could not be delivered" in world.case().waiting
     assert any(alert.kind is AlertKind.ACTION and "refused" in alert.text for alert in world.alerts)
     bold = make_world(tools.enforce + "act_if_warning_refused = true\n", "bold")
     bold.refused_kinds = {ActionKind.WARN}
@@ -140,7 +154,8 @@ def test_an_act_that_a_scheduler_does_not_have_is_told_not_asked_for(make_world,
     world = make_world(tools.enforce.replace('"cancel"', '"requeuehold"'))
     job = tools.job("pod:7", kind="kubernetes")
     world.run(12, lambda: world.see(job=job))
-    assert world.asked() == ["warn", "warn"] and "cannot be acted on by requeuehold" in world.case("pod:7").waiting
+    assert world.asked() == ["warn", "warn"]
+    assert "cannot be acted on by requeuehold" in world.case("pod:7").waiting
 
 
 def test_the_first_rule_that_fits_is_the_one_and_excluded_users_fall_through(make_world, tools):
@@ -148,21 +163,25 @@ def test_the_first_rule_that_fits_is_the_one_and_excluded_users_fall_through(mak
     world = make_world(text)
     bob = tools.job("slurm:8", user="bob")
     world.run(12, world.see, lambda: world.see(job=bob))
-    assert world.case("slurm:7").rule == "second" and world.case("slurm:8").rule == "mining"
+    assert world.case("slurm:7").rule == "second"
+    assert world.case("slurm:8").rule == "mining"
     assert [a.job.user for _, a in world.actions if a.kind is ActionKind.CANCEL] == ["bob"]
 
 
 def test_without_a_fitting_rule_a_case_is_recorded_and_nothing_more(make_world):
     world = make_world('mode = "enforce"\n')
     world.run(12, world.see)
-    assert world.asked() == [] and world.case().rule == "" and world.audit.changes() == ["opened"]
+    assert world.asked() == []
+    assert world.case().rule == ""
+    assert world.audit.changes() == ["opened"]
 
 
 def test_other_classes_are_warned_about_at_most(make_world, tools):
     text = tools.enforce.replace('action = "cancel"', 'action = "none"') + 'classes = ["hash-other"]\n'
     world = make_world(text)
     world.run(12, lambda: world.see("clear", likeliest="hash-other"))
-    assert world.asked() == ["warn", "warn"] and world.case().standing == "other"
+    assert world.asked() == ["warn", "warn"]
+    assert world.case().standing == "other"
 
 
 def test_a_requeued_job_of_the_same_user_names_the_case_before(world, tools):
@@ -173,7 +192,8 @@ def test_a_requeued_job_of_the_same_user_names_the_case_before(world, tools):
     world.step(world.see)
     world.step(lambda: world.see(job=tools.job("slurm:9", user="bob", uid=7)))
     assert (world.case().linked, world.case("slurm:9").linked) == (before, "")
-    assert world.case().id != before and world.case().clock_s == 0
+    assert world.case().id != before
+    assert world.case().clock_s == 0
 
 
 def test_a_case_of_a_job_that_nobody_sees_any_more_is_closed(world):
@@ -188,10 +208,12 @@ def test_nothing_goes_out_while_the_audit_log_takes_no_records_and_then_it_does(
     world.run(10, world.see)
     assert world.asked() == ["warn", "warn"]
     (alert,) = [a for a in world.alerts if a.subject == "storage"]
-    assert alert.kind is AlertKind.BLIND and "no room" in alert.text
+    assert alert.kind is AlertKind.BLIND
+    assert "no room" in alert.text
     world.audit.full = False
     world.run(1, world.see)
-    assert world.asked() == ["warn", "warn", "cancel"] and RETRY_S < 60
+    assert world.asked() == ["warn", "warn", "cancel"]
+    assert RETRY_S < 60
 
 
 def test_nothing_goes_out_while_cases_cannot_be_written(world, monkeypatch):
@@ -201,7 +223,8 @@ def test_nothing_goes_out_while_cases_cannot_be_written(world, monkeypatch):
     world.run(7, world.see)
     monkeypatch.setattr(world.engine.cases, "_write", full)
     world.run(10, world.see)
-    assert world.asked() == ["warn", "warn"] and "act" not in world.case().steps
+    assert world.asked() == ["warn", "warn"]
+    assert "act" not in world.case().steps
     monkeypatch.undo()
     world.run(1, world.see)
     assert world.asked() == ["warn", "warn", "cancel"]
@@ -235,10 +258,11 @@ def test_an_outcome_of_nothing_known_changes_nothing(world):
 
 
 def test_hostile_names_stay_on_one_printable_line(world, tools):
-    job = tools.job(user="eve\n\x1b[2J‮")
+    job = tools.job(user="eve\n\x1b[2J\u202e")
     world.run(3, lambda: world.see(job=job))
     texts = [a.text for a in world.alerts] + [a.reason for _, a in world.actions] + list(world.case().history)
-    assert texts and all(text.isprintable() for text in texts)
+    assert texts
+    assert all(text.isprintable() for text in texts)
 
 
 def test_approval_of_a_case_needs_a_case(world):
