@@ -14,17 +14,17 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, final
 
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.jobs.kubernetes_cgroup import ContainerPlace, place_of
-from hashwarden.serve.jobs.kubernetes_devices import Allotment, GpuNames, allotment_of
+from hashwarden.serve.jobs.kubernetes_devices import Allotment, GpuNames, allotment_of, uuids_by_minor
 from hashwarden.serve.jobs.kubernetes_key import job_key
 from hashwarden.serve.jobs.kubernetes_pods import Pod, PodContainer, list_pods
+from hashwarden.serve.jobs.options import JobOptions
 from hashwarden.serve.jobs.pod_resources import SOCKET, PodResources
 from hashwarden.serve.jobs.provider import ProcessFacts, ProviderAway
-from hashwarden.serve.schedulers.kubernetes_access import find_access
+from hashwarden.serve.schedulers.kubernetes_access import look_for_access
 from hashwarden.serve.schedulers.kubernetes_api import ApiAway, KubernetesApi
 from hashwarden.serve.sources.source import Device
 
@@ -257,35 +257,18 @@ def _unlisted(place: ContainerPlace, pod: Pod | None) -> Job:
     return _job(pod, PodContainer(short), _NONE, stale=False)
 
 
-def make(
-    node: str,
-    *,
-    socket: Path = SOCKET,
-    kubeconfig: Path | None = None,
-    ask_api: bool = True,
-    timeout_s: float = 10.0,
-) -> Kubernetes:
-    """Make the provider of this node.
-
-    Parameters
-    ----------
-    node : str
-        Its name in Kubernetes; empty for the host name.
-    socket : Path
-        Of kubelet's pod-resources API.
-    kubeconfig : Path or None
-        None for the service account of the pod, else the usual files.
-    ask_api : bool
-        Whether the API server is asked for the pods; without it they have no names.
-    timeout_s : float
-        Longest wait for one answer.
+def make(options: JobOptions) -> Kubernetes:
+    """Make the provider of this node; without credentials for the API server it is not asked, and pods have no names.
 
     Raises
     ------
     MissingExtraError
         If grpcio, urllib3 or PyYAML is not installed.
     UsageError
-        If there is no API server, or its file is not understood.
+        If there is a kubeconfig, but it is not understood.
     """
-    api = KubernetesApi(find_access(kubeconfig), timeout_s=timeout_s) if ask_api else None
-    return Kubernetes(node or platform.node(), PodResources(socket, timeout_s=timeout_s), api)
+    access = look_for_access(options.kubeconfig)
+    api = KubernetesApi(access, timeout_s=options.timeout_s) if access else None
+    resources = PodResources(options.pod_resources / SOCKET.name, timeout_s=options.timeout_s)
+    gpus = GpuNames(minors=lambda: uuids_by_minor(options.driver))
+    return Kubernetes(options.node or platform.node(), resources, api, gpus=gpus)

@@ -17,10 +17,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple, final
 
+from hashwarden.serve.jobs.device_names import DRIVER, read_minors
 from hashwarden.serve.jobs.pod_resources_wire import Claim, ContainerDevices
 from hashwarden.serve.sources.source import Device
 
-__all__ = ["DRIVERS", "RESOURCES", "Allotment", "GpuNames", "allotment_of", "minor_numbers"]
+__all__ = ["DRIVERS", "RESOURCES", "Allotment", "GpuNames", "allotment_of", "uuids_by_minor"]
 
 RESOURCES: Final = ("nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-*")
 """Resources whose devices are GPUs or parts of them."""
@@ -34,7 +35,6 @@ _CDI: Final = re.compile(
     r"k8s\.gpu\.nvidia\.com/[a-z]{1,16}=(?:[0-9a-f-]{36}-)?(?P<name>gpu-\d{1,3}(?:-mig-[\d-]{1,20})?)"
 )
 _CLAIMED: Final = re.compile(r"gpu-(\d{1,3})")
-_MOST_BYTES: Final = 64 << 10
 
 
 @final
@@ -56,19 +56,9 @@ class Allotment(NamedTuple):
     unknown: int
 
 
-def minor_numbers(folder: Path = Path("/proc/driver/nvidia/gpus")) -> dict[int, str]:
+def uuids_by_minor(driver: Path = DRIVER) -> dict[int, str]:
     """UUIDs of the GPUs by their minor number; empty without a driver."""
-    found = {}
-    for file in sorted(folder.glob("*/information")):
-        try:
-            with file.open(encoding="utf-8", errors="replace") as text:
-                lines = dict(line.split(":", 1) for line in text.read(_MOST_BYTES).splitlines() if ":" in line)
-        except OSError:
-            continue
-        minor, uuid = lines.get("Device Minor", "").strip(), lines.get("GPU UUID", "").strip()
-        if _NUMBER.fullmatch(minor) and _UUID.fullmatch(uuid):
-            found[int(minor)] = uuid
-    return found
+    return {minor: uuid for uuid, minor in read_minors(driver).items()}
 
 
 def _by_number(number: str, devices: Sequence[Device]) -> str | None:
@@ -111,7 +101,7 @@ class GpuNames:
 
     resources: tuple[str, ...] = RESOURCES
     drivers: tuple[str, ...] = DRIVERS
-    minors: Callable[[], Mapping[int, str]] = minor_numbers
+    minors: Callable[[], Mapping[int, str]] = uuids_by_minor
 
 
 def allotment_of(

@@ -35,6 +35,8 @@ class JobOptions:
         questions if something is.
     pod_resources : Path
         The folder of kubelet's socket.
+    kubeconfig : Path or None
+        For the API server of Kubernetes; None for the service account of the pod, else the usual files.
     """
 
     node: str = ""
@@ -47,3 +49,4 @@ class JobOptions:
     every_s: float = 60.0
     soonest_s: float = 5.0
     pod_resources: Path = Path("/var/lib/kubelet/pod-resources")
+    kubeconfig: Path | None = None

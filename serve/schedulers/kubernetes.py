@@ -37,6 +37,7 @@ CASE: Final = "hashwarden.io/case"
 _STATIC: Final = "kubernetes.io/config.mirror"
 _LONGEST: Final = 1000
 _POLL_S: Final = 0.5
+_TRIES: Final = 5
 
 
 @final
@@ -118,19 +119,20 @@ class Kubernetes:
 
     def _end(self, action: Action, place: PodPlace) -> Outcome:
         """Evict or delete, then wait until it is gone, but not for long."""
-        pod = get_pod(self._api, place)
-        if pod.fine and _STATIC in annotations_of(pod.body):
-            return Outcome(action.id, Result.REFUSED, "a static pod: a file on its node starts it, not the API server")
-        if not pod.fine:
-            return _told(action, pod, "")
-        if pod.body["metadata"].get("deletionTimestamp"):
-            return self._gone(action, place, Result.ALREADY)
-        answer = (evict if action.kind is ActionKind.EVICT else delete)(self._api, place)
-        if answer.status == 409 and get_pod(self._api, place).fine:
-            raise ApiAway(answer.words)
-        if answer.status == 409:
-            return Outcome(action.id, Result.ALREADY, f"this pod is gone: {answer.words}")
-        return self._gone(action, place, Result.DONE) if answer.fine else _told(action, answer, "")
+        for _ in range(_TRIES):
+            pod = get_pod(self._api, place)
+            if not pod.fine:
+                return _told(action, pod, "")
+            if _STATIC in annotations_of(pod.body):
+                return Outcome(action.id, Result.REFUSED, "a static pod: a file on its node starts it")
+            if pod.body["metadata"].get("deletionTimestamp"):
+                return self._gone(action, place, Result.ALREADY)
+            answer = (evict if action.kind is ActionKind.EVICT else delete)(self._api, place, pod.body)
+            if answer.fine:
+                return self._gone(action, place, Result.DONE)
+            if answer.status != 409:
+                return _told(action, answer, "")
+        raise ApiAway(f"{place.path} changes faster than it can be ended")
 
     def _gone(self, action: Action, place: PodPlace, result: Result) -> Outcome:
         """Wait for the pod to end; the answer stands whether it is waited for or not."""

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from hashwarden.errors import MissingExtraError, UsageError
 
-__all__ = ["SERVICE_ACCOUNT", "Access", "find_access", "from_kubeconfig", "in_cluster"]
+__all__ = ["SERVICE_ACCOUNT", "Access", "find_access", "from_kubeconfig", "in_cluster", "look_for_access"]
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _LONGEST_FILE: Final = 1 << 20
@@ -170,15 +170,20 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], path: Path) -> ssl
     return context
 
 
-def find_access(
+def look_for_access(
     kubeconfig: Path | None, environment: Mapping[str, str] | None = None, folder: Path = SERVICE_ACCOUNT
-) -> Access:
+) -> Access | None:
     """Find the API server: the file named, else the pod's service account, else ``KUBECONFIG``, else ~/.kube/config.
+
+    Returns
+    -------
+    Access or None
+        None if there is none of these.
 
     Raises
     ------
     UsageError
-        If there is none of these, or the file is not one that is understood.
+        If the file is not one that is understood.
     """
     environment = os.environ if environment is None else environment
     if kubeconfig is not None:
@@ -187,6 +192,20 @@ def find_access(
         return access
     first = environment.get("KUBECONFIG", "").split(":", 1)[0]
     usual = Path(first) if first else Path(environment.get("HOME", "/root")) / ".kube" / "config"
-    if usual.exists():
-        return from_kubeconfig(usual)
-    raise UsageError("no API server", "a service account or a kubeconfig", "Run it in a pod, or name a kubeconfig.")
+    return from_kubeconfig(usual) if usual.exists() else None
+
+
+def find_access(
+    kubeconfig: Path | None, environment: Mapping[str, str] | None = None, folder: Path = SERVICE_ACCOUNT
+) -> Access:
+    """As `look_for_access`.
+
+    Raises
+    ------
+    UsageError
+        Also if there is none.
+    """
+    found = look_for_access(kubeconfig, environment, folder)
+    if found is None:
+        raise UsageError("no API server", "a service account or a kubeconfig", "Run it in a pod, or name a kubeconfig.")
+    return found

@@ -84,18 +84,23 @@ def annotate(api: KubernetesApi, place: PodPlace, wanted: Mapping[str, str | Non
     raise ApiAway(f"{place.path} changes faster than it can be annotated")
 
 
-def evict(api: KubernetesApi, place: PodPlace) -> Answer:
-    """Ask for eviction; disruption budgets are heeded (429, which is `ApiAway`)."""
+def _preconditions(place: PodPlace, pod: Mapping[str, Any]) -> dict[str, Any]:
+    """That it is this very pod, as it was read: without the version the server itself tries an eviction for minutes."""
+    return {"uid": place.uid, "resourceVersion": pod["metadata"].get("resourceVersion")}
+
+
+def evict(api: KubernetesApi, place: PodPlace, pod: Mapping[str, Any]) -> Answer:
+    """Ask for eviction; disruption budgets are heeded (429, which is `ApiAway`), 409 if the pod is not as it was."""
     body = {
         "apiVersion": POLICY,
         "kind": "Eviction",
         "metadata": {"namespace": place.namespace, "name": place.name},
-        "deleteOptions": {"preconditions": {"uid": place.uid}},
+        "deleteOptions": {"preconditions": _preconditions(place, pod)},
     }
     return api.call("POST", place.path + "/eviction", body=body)
 
 
-def delete(api: KubernetesApi, place: PodPlace) -> Answer:
-    """Delete the pod, with the grace period that it asks for."""
-    body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": place.uid}}
+def delete(api: KubernetesApi, place: PodPlace, pod: Mapping[str, Any]) -> Answer:
+    """Delete the pod, with the grace period that it asks for; 409 if it is not as it was."""
+    body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": _preconditions(place, pod)}
     return api.call("DELETE", place.path, body=body)
