@@ -208,9 +208,9 @@ class Slurm:
             self._want(number)
             job, running = Job(f"slurm:{number}", "slurm", str(number)), True  # new here, as far as is known
         labels = {**job.labels, "source": source, **({"escaped": "1"} if escaped or not running else {})}
-        if not job.gpus and running:
-            return replace(job, gpus=self._said(process, number), labels=labels)
-        return replace(job, labels=labels)
+        if not running:
+            return replace(job, gpus=(), allotted=False, labels=labels)
+        return replace(job, gpus=job.gpus or self._said(process, number), labels=labels)
 
     def _said(self, process: ProcessFacts, number: int) -> tuple[str, ...]:
         """The GPUs that a process says its job has, less those of others: nobody shares by claiming."""
@@ -243,12 +243,13 @@ class Slurm:
         return self._known(number, process, "environment", escaped=self._local is not None)
 
     def _compare(self, process: ProcessFacts, number: int) -> None:
-        if process.key not in self._compared and claimed_job(process.environment) not in {None, number}:
-            self._count_forged(process)
+        """Its environment is read once."""
+        if process.key not in self._compared:
+            self._count_forged(process, claimed_job(process.environment) not in {None, number})
 
-    def _count_forged(self, process: ProcessFacts) -> None:
+    def _count_forged(self, process: ProcessFacts, forged: bool = True) -> None:
         """Once for each process."""
-        self.counts["forged_environments"] += process.key not in self._compared
+        self.counts["forged_environments"] += forged and process.key not in self._compared
         _remember(self._compared, process.key, _MOST_COMPARED)
 
 

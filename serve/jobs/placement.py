@@ -1,0 +1,211 @@
+"""Which jobs are on which devices: what schedulers gave, and what the driver sees, put together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, final
+
+from hashwarden.serve.jobs.infrastructure import is_mps_server
+from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.jobs.membership import ESCAPED, SCHEDULED
+from hashwarden.serve.jobs.processes import Process, Processes
+from hashwarden.serve.sources.source import Device
+
+__all__ = ["BEYOND", "STALE", "Changes", "Placed", "Placement", "compare"]
+
+STALE: Final = "stale"
+"""Label of a job whose scheduler does not answer now."""
+
+BEYOND: Final = "beyond_allotment"
+"""Label of a job with processes on a device that its scheduler did not give it."""
+
+_HIDDEN_S: Final = 3.0  # a process that has just ended is still in the driver's list
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of the jobs since the refresh before.
+
+    Attributes
+    ----------
+    began, ended, changed : list of Job
+        Those that changed in anything, labels included, as they are now; those that ended as they were.
+    """
+
+    began: list[Job]
+    ended: list[Job]
+    changed: list[Job]
+
+
+def compare(before: Mapping[str, Job], now: Mapping[str, Job]) -> Changes:
+    """What became of the jobs."""
+    began = [job for key, job in now.items() if key not in before]
+    ended = [job for key, job in before.items() if key not in now]
+    both = ((before[key], job) for key, job in now.items() if key in before)
+    return Changes(began, ended, [job for old, job in both if job != old or job.labels != old.labels])
+
+
+@final
+@dataclass(slots=True)
+class Placed:
+    """Jobs as they are put together.
+
+    Attributes
+    ----------
+    by_key : dict of str to Job
+        As their provider describes them.
+    keys : dict of str to dict
+        Keys of the jobs on each device, in order.
+    labels : dict of str to dict
+        What was found out about jobs.
+    given : set of tuple
+        Devices and keys of jobs that a scheduler put together.
+    """
+
+    by_key: dict[str, Job] = field(default_factory=dict)
+    keys: dict[str, dict[str, None]] = field(default_factory=dict)
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    given: set[tuple[str, str]] = field(default_factory=set)
+
+    def put(self, gpu: str, job: Job) -> None:
+        """There is a job on a device."""
+        self.by_key.setdefault(job.key, job)
+        self.keys.setdefault(gpu, {})[job.key] = None
+
+    def jobs(self, stale: frozenset[str]) -> dict[str, Job]:
+        """All jobs with all of their devices, and whether they have these for themselves."""
+        gpus: dict[str, list[str]] = {key: [] for key in self.by_key}
+        shared: set[str] = set()
+        for gpu, keys in self.keys.items():
+            for key in keys:
+                gpus[key].append(gpu)
+            shared |= keys.keys() if len(keys) > 1 else set()
+        return {key: self._job(job, tuple(gpus[key]), shared, stale) for key, job in self.by_key.items()}
+
+    def on(self, jobs: Mapping[str, Job]) -> dict[str, tuple[Job, ...]]:
+        """The jobs on each device."""
+        return {gpu: tuple(jobs[key] for key in keys) for gpu, keys in self.keys.items()}
+
+    def _job(self, job: Job, gpus: tuple[str, ...], shared: set[str], stale: frozenset[str]) -> Job:
+        given = sum((gpu, job.key) in self.given for gpu in gpus)
+        found = {STALE: job.kind in stale, BEYOND: 0 < given < len(gpus)}
+        labels = {**job.labels, **self.labels.get(job.key, {}), **{name: "1" for name, true in found.items() if true}}
+        alone = job.allotted and job.key not in shared and not found[BEYOND]
+        return replace(job, gpus=gpus or job.gpus, allotted=alone, labels=labels)
+
+
+@final
+class Placement:
+    """See the module.
+
+    Parameters
+    ----------
+    linger_s : float
+        See `hashwarden.serve.jobs.table.JobTable`.
+    counts : Counter of str
+    """
+
+    def __init__(self, linger_s: float, counts: Counter[str]) -> None:
+        self._linger_s, self._counts = linger_s, counts
+        self._last: dict[str, tuple[Job, float]] = {}
+        self._hidden: dict[int, float] = {}
+
+    def place(  # noqa: PLR0913, PLR0917
+        self, pids_on: Mapping[str, frozenset[int] | None], devices: Sequence[Device],
+        allotted: Mapping[str, tuple[Job, ...]], processes: Processes, own: frozenset[int], time_s: float,
+        unix_s: float,
+    ) -> Placed:  # fmt: skip
+        """Put together what is known now."""
+        placed = Placed()
+        for process in processes:
+            process.gpus.clear()
+        unseen: set[int] = set()
+        for gpu in dict.fromkeys([*(device.gpu for device in devices), *pids_on]):
+            pids = pids_on.get(gpu)
+            for job in allotted.get(gpu, ()):
+                placed.put(gpu, job)
+                placed.given.add((gpu, job.key))
+            there = None if pids is None else pids - own
+            unseen |= self._place_seen(placed, gpu, there or frozenset(), processes)
+            if there is None:
+                _place_claimed(placed, gpu, processes)
+            hidden = [pid for pid in there or () if time_s - self._hidden.get(pid, time_s) >= _HIDDEN_S]
+            if hidden or (gpu not in placed.keys and (pids is None or there)):
+                placed.put(gpu, Job(f"gpu:{gpu}", "gpu", gpu, (gpu,), labels={"hidden": "1"} if hidden else {}))
+        self._count_hidden(unseen, time_s)
+        _place_asked(placed, processes)
+        self._linger(placed, time_s, unix_s)
+        return placed
+
+    @staticmethod
+    def _place_seen(placed: Placed, gpu: str, pids: frozenset[int], processes: Processes) -> set[int]:
+        """Returns the processes that the driver sees and /proc does not."""
+        found = {pid: processes.pid(pid) for pid in sorted(pids)}
+        servers = []
+        for process in found.values():
+            if process is None or process.job is None:
+                continue
+            process.gpus.add(gpu)
+            if process.job.kind not in SCHEDULED and is_mps_server(process.facts):
+                servers.append(process)
+            else:
+                _put(placed, gpu, process, process.job)
+        for server in servers:
+            _place_server(placed, gpu, server)
+        return {pid for pid, process in found.items() if process is None}
+
+    def _count_hidden(self, unseen: set[int], time_s: float) -> None:
+        self._hidden = {pid: self._hidden.get(pid, time_s) for pid in unseen}
+        self._counts["hidden"] = sum(time_s - since >= _HIDDEN_S for since in self._hidden.values())
+
+    def _linger(self, placed: Placed, time_s: float, unix_s: float) -> None:
+        """Jobs of no scheduler outlive their last process for a while, and keep the time of their start."""
+        for key, job in list(placed.by_key.items()):
+            if job.kind in SCHEDULED:
+                continue
+            before = self._last.get(key)
+            started = before[0].started_unix_s if before is not None else unix_s
+            placed.by_key[key] = described = replace(before[0] if before is not None else job, started_unix_s=started)
+            self._last[key] = (replace(described, labels=job.labels, gpus=()), time_s)
+        for key, (job, seen_s) in list(self._last.items()):
+            if time_s - seen_s > self._linger_s:
+                del self._last[key]
+            elif job.kind == "process":
+                placed.by_key.setdefault(key, job)
+
+
+def _put(placed: Placed, gpu: str, process: Process, job: Job) -> None:
+    placed.put(gpu, job)
+    if ESCAPED in job.labels:
+        placed.labels.setdefault(job.key, {})[ESCAPED] = "1"
+        process.asked = True  # it stays of interest when it leaves the device
+
+
+def _place_server(placed: Placed, gpu: str, server: Process) -> None:
+    """An MPS server is a part of the one job of its user on the device; else it is a tenant like any other."""
+    jobs = [placed.by_key[key] for key in placed.keys.get(gpu, {})]
+    mine = [job for job in jobs if job.uid == server.facts.uid and job.kind in SCHEDULED]
+    if len(mine) != 1 and server.job is not None:
+        placed.put(gpu, server.job)
+
+
+def _place_claimed(placed: Placed, gpu: str, processes: Processes) -> None:
+    """Where the driver tells no processes and no scheduler speaks: jobs that say they have the device."""
+    if gpu in placed.keys:
+        return
+    for process in processes:
+        job = process.job
+        if job is not None and job.kind in SCHEDULED and gpu in job.gpus and ESCAPED not in job.labels:
+            placed.put(gpu, job)
+
+
+def _place_asked(placed: Placed, processes: Processes) -> None:
+    """Jobs of processes that somebody asked about are jobs, though no device shows them."""
+    for process in processes:
+        if process.asked and process.job is not None:
+            placed.by_key.setdefault(process.job.key, replace(process.job, gpus=()))
+            if ESCAPED in process.job.labels:
+                placed.labels.setdefault(process.job.key, {})[ESCAPED] = "1"

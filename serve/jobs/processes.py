@@ -1,0 +1,161 @@
+"""The processes that are watched: those that the driver sees on a GPU, and those that somebody asked about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from hashwarden.serve.jobs.infrastructure import is_infrastructure
+from hashwarden.serve.jobs.job import Job, ProcessKey
+from hashwarden.serve.jobs.lives import Lives
+from hashwarden.serve.jobs.membership import SCHEDULED, Membership
+from hashwarden.serve.jobs.proc import Proc
+from hashwarden.serve.jobs.provider import ProcessFacts
+
+__all__ = ["MOST_PROCESSES", "RECHECK_S", "Process", "Processes"]
+
+MOST_PROCESSES: Final = 4096
+"""That are kept; the oldest that nobody sees go first."""
+
+RECHECK_S: Final = 30.0
+"""After so long, the cgroups of a process are read again, and it is asked anew whose it is."""
+
+_YOUNG_S: Final = 2.0
+_YOUNG: Final = 5  # times that a new process is asked about soon: its scheduler may not know it yet
+_UNKNOWN_S: Final = 2.0
+
+
+@final
+@dataclass(slots=True)
+class Process:
+    """One process.
+
+    Attributes
+    ----------
+    facts : ProcessFacts
+    job : Job, optional
+        None if it is nobody's, see `machine`.
+    machine : bool
+        Whether it serves the machine.
+    gpus : set of str
+        Where the driver saw it last.
+    asked : bool
+        Whether somebody asked about it.
+    next_s : float
+        When it is checked again.
+    checks : int
+    """
+
+    facts: ProcessFacts
+    job: Job | None
+    machine: bool
+    next_s: float
+    gpus: set[str] = field(default_factory=set)
+    asked: bool = False
+    checks: int = 0
+
+
+@final
+class Processes:
+    """See the module. Not safe for several threads: the table holds its lock."""
+
+    def __init__(self, proc: Proc, members: Membership, counts: Counter[str]) -> None:
+        self._proc, self._members, self._counts = proc, members, counts
+        self._lives = Lives(proc)
+        self._by_pid: dict[int, Process] = {}
+        self._unknown: dict[ProcessKey, float] = {}
+        self._allotted: Mapping[str, tuple[Job, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_pid)
+
+    def __iter__(self) -> Iterator[Process]:
+        return iter(self._by_pid.values())
+
+    def pid(self, pid: int) -> Process | None:
+        """The process that had this number when `renew` was called."""
+        return self._by_pid.get(pid)
+
+    def get(self, key: ProcessKey) -> Process | None:
+        """A process that is watched."""
+        process = self._by_pid.get(key.pid)
+        return process if process is not None and process.facts.key == key else None
+
+    def of(self, job: str, gpu: str = "") -> list[Process]:
+        """Those of a job; with a device, those that the driver saw there, or saw nowhere."""
+        return [
+            process for process in self._by_pid.values()
+            if process.job is not None and process.job.key == job
+            and (not gpu or gpu in process.gpus or not process.gpus)
+        ]  # fmt: skip
+
+    def renew(self, pids: frozenset[int], time_s: float, allotted: Mapping[str, tuple[Job, ...]]) -> None:
+        """Drop what ended, take up what is new on a device, and check again what is due."""
+        for key in self._lives.ended():
+            if self.get(key) is not None:
+                del self._by_pid[key.pid]
+        for pid in pids:
+            if pid not in self._by_pid:
+                self.add(pid, time_s)
+        news = allotted != self._allotted
+        self._allotted = dict(allotted)
+        for process in list(self._by_pid.values()):
+            if time_s >= process.next_s:
+                self._check(process, time_s)
+            elif news and process.job is not None:
+                self._decide(process)
+        self._trim(pids)
+
+    def add(self, pid: int, time_s: float) -> Process | None:
+        """Take up a process; None if it is gone, or nobody's for certain."""
+        facts = self._proc.facts(pid)
+        if facts is None or not self._lives.watch(facts.key):
+            return None
+        old = self._by_pid.pop(pid, None)
+        if old is not None:
+            self._lives.forget(old.facts.key)
+        process = Process(facts, None, machine=False, next_s=time_s + _YOUNG_S)
+        self._by_pid[pid] = process  # kept, whose ever it is: it is on a device
+        self._decide(process)
+        if process.job is None:
+            self._remember_unknown(facts.key, time_s)
+        return process
+
+    def unknown(self, key: ProcessKey, time_s: float) -> bool:
+        """Whether it was looked up a moment ago and is nobody's."""
+        return time_s - self._unknown.get(key, float("-inf")) < _UNKNOWN_S
+
+    def close(self) -> None:
+        """Give back what is held."""
+        self._lives.close()
+
+    def _check(self, process: Process, time_s: float) -> None:
+        facts = self._proc.facts(process.facts.pid)
+        if facts is None or facts.key != process.facts.key:
+            return  # it has just ended, which the next refresh will hear of
+        process.facts = facts
+        process.checks += 1
+        spread = RECHECK_S * (0.75 + (facts.pid % 64) / 128)  # not all in the same second
+        process.next_s = time_s + (_YOUNG_S if process.checks < _YOUNG else spread)
+        self._decide(process)
+
+    def _decide(self, process: Process) -> None:
+        job = self._members.job_of(process.facts, process.job)
+        process.machine = (job is None or job.kind not in SCHEDULED) and is_infrastructure(process.facts)
+        process.job = None if process.machine else job
+
+    def _remember_unknown(self, key: ProcessKey, time_s: float) -> None:
+        self._unknown.pop(key, None)
+        self._unknown[key] = time_s
+        while len(self._unknown) > MOST_PROCESSES:
+            del self._unknown[next(iter(self._unknown))]
+
+    def _trim(self, pids: frozenset[int]) -> None:
+        """A storm of short processes that somebody asked about fills no memory."""
+        surplus = len(self._by_pid) - MOST_PROCESSES
+        if surplus > 0:
+            for pid in [pid for pid in self._by_pid if pid not in pids][:surplus]:
+                self._lives.forget(self._by_pid.pop(pid).facts.key)
+                self._counts["forgotten"] += 1
