@@ -99,17 +99,17 @@ class AuditLog:
         self.folder, self._signer, self._anchors, self._limits = folder, signer, tuple(anchors), limits
         self._clock, self._monotonic, self._boot = clock, monotonic, boot_id()
         self._lock, self._held = threading.RLock(), hold(folder)
-        try:
-            self._take(open_log(folder, signer, node))
-        except BaseException:
-            self._held.close()
-            raise
         self._reserve = Reserve(folder / "reserve", limits.reserve_bytes)
         self._checkpoint_s = self._reserve_s = monotonic()
         self.anchor_failures = 0
-        self._reserve.keep()
-        with suppress(StorageError):  # with no room for it now, it comes before the next record
-            self._commit((), sync=True)
+        try:
+            self._take(open_log(folder, signer, node))
+            self._reserve.keep()
+            with suppress(StorageError):  # with no room for it now, it comes before the next record
+                self._commit((), sync=True)
+        except BaseException:
+            self._held.close()
+            raise
 
     @property
     def low(self) -> bool:
@@ -216,13 +216,15 @@ class AuditLog:
     def _take(self, found: Opening) -> None:
         self._file, self._head, self._log = found.file, found.head, found.log
         self._owed: tuple[Event, ...] = found.owed
+        self._promised = found.every or self._limits.every
         self._last: Checkpoint | None = None
 
     def _commit(self, events: Sequence[Event], *, sync: bool, last: bool = False) -> list[int]:
         """Write what is owed, checkpoints that are due, and the events; `last` asks for a checkpoint after them."""
         batch = Batch(self._head, self._log, self._signer, self._limits.every, self._stamp())
         late = self._head.since and self._stamp().mono_s - self._checkpoint_s >= self._limits.checkpoint_s
-        if (self._file.size == 0 and self._head.seq > 0) or late:
+        other = self._promised != self._limits.every  # another setting than when the last one was signed
+        if (self._file.size == 0 and self._head.seq > 0) or late or other:
             batch.checkpoint()
         for kind, body in self._owed:
             batch.add(kind, body)
@@ -233,7 +235,7 @@ class AuditLog:
             batch.checkpoint()
         if batch.data:
             self._put(batch.data, {kind for kind, _ in events}, sync=sync or bool(batch.told))
-        self._head, self._owed = batch.head, ()
+        self._head, self._owed, self._promised = batch.head, (), self._limits.every
         self._tell(batch.told)
         return numbers
 

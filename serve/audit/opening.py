@@ -40,12 +40,15 @@ class Opening:
         Its id.
     owed : tuple of Event
         What must be written before anything else.
+    every : int
+        Most records that the last checkpoint lets come before the next; 0 for no such promise.
     """
 
     file: AppendFile
     head: Head
     log: str
     owed: tuple[Event, ...]
+    every: int = 0
 
 
 def hold(folder: Path) -> BinaryIO:
@@ -114,7 +117,7 @@ def _opened(folder: Path, tail: Tail, signer: Signer | None, node: str) -> Openi
     log = tail.log or secrets.token_hex(16)
     if tail.rest.ends or tail.rotated or tail.file.compressed:
         return _next(folder, tail, log, owed, cut)
-    return Opening(AppendFile(tail.file.path, tail.size), tail.head, log, tuple(owed))
+    return Opening(AppendFile(tail.file.path, tail.size), tail.head, log, tuple(owed), tail.every)
 
 
 def _next(folder: Path, tail: Tail, log: str, owed: list[Event], cut: dict[str, Any]) -> Opening:
@@ -123,7 +126,7 @@ def _next(folder: Path, tail: Tail, log: str, owed: list[Event], cut: dict[str, 
     if tail.rest.ends:
         head = replace(head, seq=max(head.seq, tail.file.first + tail.rest.ends, tail.file.first + 1))
         owed = [(EventKind.LOG, {"event": "damaged", "damage": cut}), *owed]
-    return Opening(begin_file(folder, head.seq), head, log, tuple(owed))
+    return Opening(begin_file(folder, head.seq), head, log, tuple(owed), tail.every)
 
 
 def _new(file: AppendFile, signer: Signer | None, node: str, more: dict[str, Any]) -> Opening:

@@ -68,6 +68,8 @@ class Tail:
     head : Head
     log, key : str
         Id of the log, and of the key of its last checkpoint; empty if the file has none.
+    every : int
+        What that checkpoint promises, 0 for nothing.
     rotated : bool
         Whether the last record says that the log goes on in another file.
     rest : Rest
@@ -78,6 +80,7 @@ class Tail:
     head: Head
     log: str = ""
     key: str = ""
+    every: int = 0
     rotated: bool = False
     rest: Rest = Rest(0, 0, "")
 
@@ -115,7 +118,7 @@ def find_tail(files: Sequence[LogFile]) -> Tail:
     before = find_tail(files[:-1]) if len(files) > 1 else Tail(last, 0, START)
     head = replace(before.head, seq=last.first)
     ended = _scan(last, head) or Tail(last, 0, head)
-    return replace(ended, log=ended.log or before.log, key=ended.key or before.key)
+    return replace(ended, log=ended.log or before.log, key=ended.key or before.key, every=ended.every or before.every)
 
 
 def _scan(file: LogFile, start: Head | None) -> Tail | None:
@@ -136,14 +139,14 @@ def _scan(file: LogFile, start: Head | None) -> Tail | None:
 
 
 def _after(tail: Tail, record: Record, size: int) -> Tail:
-    log, key, since = tail.log, tail.key, tail.head.since + 1
+    log, key, every, since = tail.log, tail.key, tail.every, tail.head.since + 1
     if record.kind == EventKind.CHECKPOINT and (found := Checkpoint.of(record.body())):
-        log, key, since = found.statement.log, found.key, 0
+        log, key, every, since = found.statement.log, found.key, found.statement.every, 0
     elif record.kind == EventKind.LOG and record.seq == 0:
         log = str(record.body().get("log", ""))
     rotated = record.kind == EventKind.LOG and record.body().get("event") == "rotated"
     head = Head(record.seq + 1, record.hash, since)
-    return Tail(tail.file, tail.size + size, head, log, key, rotated)
+    return Tail(tail.file, tail.size + size, head, log, key, every, rotated)
 
 
 def _rest(line: bytes, stream: BinaryIO, file: LogFile) -> Rest:

@@ -103,7 +103,7 @@ class _Check:
 
     def _file(self, file: LogFile, *, last: bool) -> None:
         self._name, self._line = file.path.name, 0
-        if self._follows not in ("", self._name):
+        if self._follows not in ("", self._name.removesuffix(".zst")):
             self._wrong(f"after a file that says that {self._follows} follows")
         self._follows = ""
         with opened(file) as stream:
@@ -232,9 +232,9 @@ class _Check:
             report.note("nobody signed this log: whoever wrote it anew is not found out")
         if report.keys and report.signed_seq < report.last_seq:
             report.note(f"records {report.signed_seq + 1} to {report.last_seq} are not signed yet")
-        report.anchored_seq = self._anchored.covered
         for words in self._anchored.wrong(report.log, report.last_seq):
             self._wrong(words)
+        report.anchored_seq = self._anchored.covered
         if not self._wanted.anchors:
             report.note("no checkpoint kept elsewhere was given: records cut off at the very end are not found out")
 

@@ -1,0 +1,32 @@
+"""Logs to be damaged, and what they are damaged with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.audit.keys import Signer
+from hashwarden.serve.audit.log import AuditLog, Limits
+
+SMALL = Limits(rotate_bytes=2500, every=4, reserve_bytes=0)
+
+
+@pytest.fixture(scope="session")
+def signer() -> Signer:
+    return Signer.generate()
+
+
+@pytest.fixture
+def written(tmp_path: Path, signer: Signer) -> Callable[..., Path]:
+    """Write a log of some records and close it; gives its folder."""
+
+    def write(records: int = 12, limits: Limits = SMALL, name: str = "log") -> Path:
+        with AuditLog(tmp_path / name, signer, limits=limits) as log:
+            for number in range(records):
+                log.append(EventKind.BLIND, {"kind": "stale", "subject": f"gpu {number}"}, sync=False)
+        return tmp_path / name
+
+    return write

@@ -1,0 +1,252 @@
+"""What is acknowledged stays: killed writers, full disks, folders that cannot be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.audit.files import log_files
+from hashwarden.serve.audit.keys import load_or_make
+from hashwarden.serve.audit.log import AuditLog, Limits
+from hashwarden.serve.audit.verify import Wanted, verify_log
+from hashwarden.serve.journal import StorageError
+
+WRITER = Path(__file__).with_name("audit_writer.py")
+KILLS = 60
+
+
+def numbers(folder: Path) -> list[int]:
+    text = b"".join(file.path.read_bytes() for file in log_files(folder))
+    return [json.loads(line)["record"]["seq"] for line in text.splitlines()]
+
+
+def test_kill_9_at_any_point_loses_no_acknowledged_record(tmp_path):
+    """One log, its writer killed again and again; each start goes on with what the one before left."""
+    folder, key = tmp_path / "log", tmp_path / "key.pem"
+    command = [sys.executable, str(WRITER), str(folder), str(key), str(KILLS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    acknowledged = set(json.loads(done.stdout))
+    with AuditLog(folder, load_or_make(key)):
+        pass
+    found = numbers(folder)
+    assert found == list(range(len(found)))
+    assert acknowledged <= set(found)
+    assert len(acknowledged) > KILLS
+    report = verify_log(folder, Wanted(keys=(load_or_make(key).public,)))
+    assert report.problems == []
+
+
+class Cut(Exception):  # noqa: N818  it is no error
+    """The process ended here."""
+
+
+def test_ended_at_any_system_call_it_starts_again(tmp_path, monkeypatch, signer):
+    """Kill -9 cannot hit every gap between two calls by chance; this stops at each call in turn, and mid-write."""
+    real_write, real_sync, real_cut = os.write, os.fdatasync, os.ftruncate
+    limits = Limits(rotate_bytes=1500, every=3, reserve_bytes=0)
+    calls = {"left": 10**9}
+
+    def counted(run: Callable[..., object], half: bool) -> Callable[..., object]:
+        def call(handle: int, *more: object) -> object:
+            calls["left"] -= 1
+            if calls["left"] < 0:
+                if half:
+                    real_write(handle, bytes(more[0])[: random.randrange(200)])
+                calls["left"] = -(10**9)
+                raise Cut
+            return run(handle, *more)
+
+        return call
+
+    def work(folder: Path) -> None:
+        log = AuditLog(folder, signer, limits=limits)
+        try:
+            for number in range(8):
+                done.append(log.append(EventKind.CASE, {"case": str(number)}))
+        finally:
+            log._file.close()
+            log._held.close()
+
+    for stop in range(200):
+        done: list[int] = []
+        folder = tmp_path / str(stop)
+        calls["left"] = stop
+        monkeypatch.setattr(os, "write", counted(real_write, True))
+        monkeypatch.setattr(os, "fdatasync", counted(real_sync, False))
+        monkeypatch.setattr(os, "ftruncate", counted(real_cut, False))
+        try:
+            work(folder)
+            break
+        except Cut:
+            pass
+        finally:
+            monkeypatch.undo()
+        with AuditLog(folder, signer, limits=limits) as log:
+            log.append(EventKind.STOP, {})
+        assert set(done) <= set(numbers(folder))
+        report = verify_log(folder, Wanted(keys=(signer.public,)))
+        assert report.problems == [], stop
+    assert stop > 20
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(folder: Path) -> Path:
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (4096, 64, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                pass
+    return ballast
+
+
+def test_a_full_disk_takes_nothing_half_and_all_goes_on_when_there_is_room(disk, signer):
+    log = AuditLog(disk / "log", signer, limits=Limits(every=5, reserve_bytes=0))
+    kept = [log.append(EventKind.VERDICT, {"pad": "x" * 3000}) for _ in range(5)]
+    ballast = fill(disk)
+    size = log_files(disk / "log")[0].path.stat().st_size
+    refused = 0
+    for _ in range(20):
+        try:
+            kept.append(log.append(EventKind.VERDICT, {"pad": "x" * 3000}))
+        except StorageError as error:
+            refused += 1
+            assert "No space left" in str(error)
+    assert refused >= 19
+    assert log_files(disk / "log")[0].path.stat().st_size <= size + 4096
+    assert verify_log(disk / "log", Wanted(keys=(signer.public,))).ok
+    ballast.unlink()
+    kept += [log.append(EventKind.VERDICT, {"pad": "x" * 3000}) for _ in range(5)]
+    log.close()
+    assert set(kept) <= set(numbers(disk / "log"))
+    assert verify_log(disk / "log", Wanted(keys=(signer.public,))).ok
+
+
+def test_last_words_go_into_the_reserve(disk, signer):
+    now = [0.0]
+    log = AuditLog(disk / "log", signer, limits=Limits(reserve_bytes=16384), monotonic=lambda: now[0])
+    assert not log.low
+    ballast = fill(disk)
+    with pytest.raises(StorageError):
+        for _ in range(5):
+            log.append(EventKind.VERDICT, {"pad": "x" * 3000})
+    assert not log.low
+    for _ in range(4):
+        log.append(EventKind.ACTION, {"action": "HW-1/act", "result": "done", "detail": "x" * 2000})
+    assert log.low
+    with pytest.raises(StorageError):
+        for _ in range(9):
+            log.append(EventKind.ACTION, {"action": "HW-1/act", "result": "done", "detail": "x" * 2000})
+    ballast.unlink()
+    now[0] = 31.0
+    log.append(EventKind.VERDICT, {"pad": "x" * 3000})
+    assert not log.low
+    log.close()
+    assert verify_log(disk / "log", Wanted(keys=(signer.public,))).ok
+
+
+def test_a_log_opens_on_a_full_disk_and_writes_when_there_is_room(disk, signer):
+    with AuditLog(disk / "log", signer) as log:
+        log.append(EventKind.VERDICT, {})
+    path = log_files(disk / "log")[0].path
+    path.write_bytes(path.read_bytes()[:-9])  # and it was torn by the crash
+    ballast = fill(disk)
+    log = AuditLog(disk / "log", signer)
+    assert log.low
+    with pytest.raises(StorageError):
+        for _ in range(3):
+            log.append(EventKind.VERDICT, {"pad": "x" * 3000})
+    ballast.unlink()
+    log.append(EventKind.VERDICT, {"pad": "x" * 3000})
+    log.close()
+    report = verify_log(disk / "log", Wanted(keys=(signer.public,)))
+    assert report.ok
+    assert any("recovered" in note for note in report.notes)
+
+
+def test_rotation_on_a_full_disk_stays_where_it_is(disk, signer):
+    """Rotation may wait; a record may not."""
+    log = AuditLog(disk / "log", signer, limits=Limits(rotate_bytes=3000, reserve_bytes=0))
+    for _ in range(10):
+        log.append(EventKind.VERDICT, {"pad": "x" * 500})
+    ballast = fill(disk)
+    done = 0
+    for _ in range(30):
+        try:
+            log.append(EventKind.VERDICT, {"pad": "x" * 500})
+            done += 1
+        except StorageError:
+            pass
+    ballast.unlink()
+    for _ in range(10):
+        log.append(EventKind.VERDICT, {"pad": "x" * 500})
+    log.close()
+    assert verify_log(disk / "log", Wanted(keys=(signer.public,))).problems == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error(disk, signer):
+    with AuditLog(disk / "log", signer) as log:
+        log.append(EventKind.VERDICT, {})
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        AuditLog(disk / "log", signer)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        AuditLog(disk / "other", signer)
+    assert verify_log(disk / "log", Wanted(keys=(signer.public,))).ok
+
+
+def test_a_limit_on_file_size_is_a_storage_error(tmp_path, signer):
+    """EFBIG comes with a signal; Python ignores it."""
+    log = AuditLog(tmp_path, signer, limits=Limits(reserve_bytes=0))
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, kept[1]))
+    try:
+        with pytest.raises(StorageError):
+            for _ in range(20):
+                log.append(EventKind.VERDICT, {"pad": "x" * 300})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+    log.append(EventKind.VERDICT, {})
+    log.close()
+    assert verify_log(tmp_path, Wanted(keys=(signer.public,))).ok
+
+
+def test_a_sync_that_fails_takes_the_record_back_and_writes_what_may_be_lost_again(tmp_path, signer, monkeypatch):
+    log = AuditLog(tmp_path, signer, limits=Limits(reserve_bytes=0))
+    for number in range(3):
+        log.append(EventKind.VERDICT, {"n": number}, sync=False)
+
+    def fails(handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fails)
+    with pytest.raises(StorageError, match="Input/output error"):
+        log.append(EventKind.VERDICT, {"n": "refused"})
+    monkeypatch.undo()
+    log.append(EventKind.VERDICT, {"n": 3})
+    log.close()
+    text = log_files(tmp_path)[0].path.read_text()
+    assert "refused" not in text
+    assert [f'"n":{number}' in text for number in range(4)] == [True] * 4
+    assert verify_log(tmp_path, Wanted(keys=(signer.public,))).ok
