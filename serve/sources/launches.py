@@ -1,0 +1,157 @@
+"""The source ``launches``: which kernels the processes of jobs launch, by eBPF probes in libcuda.
+
+The eBPF programs are compiled when hashwarden is built and loaded by bpf(2) itself. bpftrace, the obvious tool, was
+tried and set aside: it compiles with LLVM at every start (most of a second for each burst, and 90 MB for each of the
+two programs that would be needed, against budgets of 1 % of a core and 200 MB for the whole agent), cannot take up a
+library that appears later without a new start, and cuts strings at 200 bytes, while names of templated kernels are
+longer. benchmarks/launches.py measures both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, final
+
+from hashwarden.errors import PrivilegeError
+from hashwarden.serve.jobs.job import Owner, ProcessKey
+from hashwarden.serve.sources.launches_channels import Novelty, Part, channels, load_rates
+from hashwarden.serve.sources.launches_tracer import Places, Tracer
+from hashwarden.serve.sources.launches_window import Window
+from hashwarden.serve.sources.source import Device, NoData, Options, Reading, SourceLost
+
+__all__ = ["LaunchesSource", "make"]
+
+STUCK_S: Final = 60.0
+"""Without a sign of the tracer for so long, beside the burst: a process whose mappings cannot be read holds it up."""
+
+NO_NUMBER: Final = -1
+"""The driver is not asked, so that the numbers of devices are not known; they have their UUID."""
+
+_FIRST_NAMESPACE: Final = "pid:[4026531836]"
+"""Of PIDs: the one of the machine, in which the kernel's probes name processes."""
+
+
+def make(options: Options) -> LaunchesSource:
+    """The source, not open yet."""
+    return LaunchesSource(options)
+
+
+@final
+class LaunchesSource:
+    """Traces launches in the background, and gives what each burst saw.
+
+    Parameters
+    ----------
+    options : Options
+        Duty cycle, owners of processes, and the board on which profiles are left.
+    places : Places
+    clock, unix : callable
+        Seconds of the monotonic clock, and since 1970.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        places: Places = Places(),  # noqa: B008
+        clock: Callable[[], float] = time.monotonic,
+        unix: Callable[[], float] = time.time,
+    ) -> None:
+        self._options, self._places, self._clock, self._unix = options, places, clock, unix
+        self._tracer: Tracer | None = None
+        self._novelty = Novelty()
+        self._read_s = 0.0
+
+    def open(self) -> Sequence[Device]:
+        """Place the probes for rare calls; speaks of devices that others name.
+
+        Raises
+        ------
+        PrivilegeError
+            Not root, or not in the machine's own PID namespace.
+        UnsupportedError
+            The kernel has no uprobes or refuses the programs.
+        """
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+        if namespace != _FIRST_NAMESPACE:
+            raise PrivilegeError(
+                f"the PID namespace is {namespace}", f"that of the machine, {_FIRST_NAMESPACE}",
+                "Run in it: hostPID: true on Kubernetes, --pid=host in a container.",
+            )  # fmt: skip
+        watched = self._options.owner
+        self._tracer = Tracer(
+            self._options.burst_s,
+            self._options.every_s,
+            lambda pid: watched(pid) is not None,
+            self._places,
+            self._clock,
+        )
+        self._read_s = self._clock()
+        return ()
+
+    def read(self) -> Sequence[Reading]:
+        """Loads since the last reading; after a burst also launches. NoData without a process that uses CUDA."""
+        tracer = self._running()
+        found, now, unix = tracer.take(), self._clock(), self._unix()
+        seconds, self._read_s = max(now - self._read_s, 1e-6), now
+        for burst in found.bursts:
+            self._options.board.put(window.profile() for window in burst)
+        owners = self._owners({*found.users, *found.loads})
+        values: dict[tuple[str, str], dict[str, float]] = {
+            place: {"module_loads_per_s": rate} for place, rate in load_rates(found.loads, owners, seconds).items()
+        }
+        for burst in found.bursts:  # of several the latest counts
+            for place, launched in self._launched(burst).items():
+                values.setdefault(place, {}).update(launched)
+        if not values:
+            raise NoData("no process of a job uses CUDA")
+        return [Reading(gpu, NO_NUMBER, now, unix, said, job) for (job, gpu), said in values.items()]
+
+    def close(self) -> None:
+        """Take all probes away."""
+        tracer, self._tracer = self._tracer, None
+        if tracer is not None:
+            tracer.close()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What was not seen, since it was opened, for metrics: each a reason why the picture may lack something."""
+        if self._tracer is None:
+            return {}
+        lost, libraries = self._tracer.lost(), self._tracer.libraries
+        return {
+            "lost_loads": lost.loads, "lost_launches": lost.bursts, "lost_look_ups": lost.look_ups,
+            "unreadable_names": lost.unreadable, "gone_launches": self._tracer.gone,
+            "forgotten_names": self._tracer.names.forgotten, "refused_probes": libraries.refused,
+            "libraries": len(libraries.libraries), "processes": len(libraries.users), "names": len(self._tracer.names),
+        }  # fmt: skip
+
+    def _running(self) -> Tracer:
+        tracer = self._tracer
+        if tracer is None:
+            raise SourceLost("it is not open")
+        if tracer.error is not None:
+            raise SourceLost(f"tracing ended: {tracer.error}") from tracer.error
+        if self._clock() - tracer.beat_s > STUCK_S + self._options.burst_s:
+            raise SourceLost("tracing is stuck: the kernel does not answer")
+        return tracer
+
+    def _owners(self, processes: set[ProcessKey]) -> dict[ProcessKey, Owner]:
+        found = {process: self._options.owner(process.pid) for process in processes}
+        return {process: owner for process, owner in found.items() if owner is not None}
+
+    def _launched(self, burst: Sequence[Window]) -> dict[tuple[str, str], dict[str, float]]:
+        """Channels by job and device."""
+        owners = self._owners({window.process for window in burst})
+        jobs: dict[str, list[Window]] = {}
+        for window in burst:
+            if window.process in owners:
+                jobs.setdefault(owners[window.process].job, []).append(window)
+        parts: dict[tuple[str, str], list[Part]] = {}
+        for job, mine in jobs.items():
+            for window, new in zip(mine, self._novelty.new(job, mine), strict=True):
+                gpus = owners[window.process].gpus
+                for gpu in gpus:
+                    parts.setdefault((job, gpu), []).append((window, new, 1 / len(gpus)))
+        return {place: channels(each) for place, each in parts.items()}

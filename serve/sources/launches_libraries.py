@@ -1,0 +1,206 @@
+"""The libraries libcuda.so.1 of the node: which there are, which processes use them, and the probes in each.
+
+A library is known by the device and inode that processes map, so that containers with their own copy are seen, and one
+that was deleted since. A process of a library that is known is seen from its first call; only the first process of a
+new copy has to be found. Probes hold the file system of their file, so they go when its last process has gone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, final
+
+from hashwarden.serve.jobs.job import ProcessKey
+from hashwarden.serve.sources.launches_functions import ALWAYS, IN_BURSTS
+from hashwarden.serve.sources.launches_mappings import Mapping, mapped_library
+from hashwarden.serve.sources.launches_processes import started
+from hashwarden.serve.sources.launches_symbols import function_offsets
+from hashwarden.serve.sources.launches_uprobes import Uprobes, detach
+
+__all__ = ["MOST_LIBRARIES", "MOST_READS", "STANDARD", "Libraries", "Library"]
+
+MOST_LIBRARIES: Final = 16
+"""Files with probes at a time; more are counted, not probed."""
+
+MOST_READS: Final = 32
+"""Processes whose mappings one look reads, after the first: a storm of short ones costs no more."""
+
+STANDARD: Final = tuple(
+    Path(folder) / "libcuda.so.1"
+    for folder in (
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+        "/usr/lib/wsl/lib",
+    )
+)
+"""Where drivers install it: probed before any process uses it, so that names are known from the first call."""
+
+_NAMES: Final = frozenset(function.name for function in (*ALWAYS, *IN_BURSTS))
+_FIRST_WAIT_S, _WATCHED_WAIT_S, _LONGEST_WAIT_S = 1.0, 10.0, 300.0
+
+
+@final
+@dataclass(slots=True)
+class Library:
+    """One file.
+
+    Attributes
+    ----------
+    file : int
+        Open, so that it can be probed again when the process by which it was found has gone.
+    offsets : dict of str to int
+        Of its functions.
+    standing : bool
+        Whether it stays when no process uses it.
+    always, burst : list of int
+        Its probes: those that stay, and those of the burst that runs.
+    """
+
+    file: int
+    offsets: dict[str, int]
+    standing: bool = False
+    always: list[int] = field(default_factory=list)
+    burst: list[int] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        """By which the kernel finds it."""
+        return f"/proc/self/fd/{self.file}"
+
+    def close(self) -> None:
+        """Take its probes away, and let go of it."""
+        detach(self.burst)
+        detach(self.always)
+        os.close(self.file)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A process that has not mapped libcuda so far, and when to look again."""
+
+    started: int
+    wait_s: float
+    due_s: float
+
+
+@final
+class Libraries:
+    """Looks for them; cheap where nothing changes.
+
+    Parameters
+    ----------
+    uprobes : Uprobes
+    watched : callable
+        Whether a process belongs to a job: those are looked at more often.
+    proc : Path
+    standard : tuple of Path
+    """
+
+    def __init__(
+        self, uprobes: Uprobes, watched: Callable[[int], bool], proc: Path = Path("/proc"),
+        standard: tuple[Path, ...] = STANDARD,
+    ) -> None:  # fmt: skip
+        self._uprobes, self._watched, self._proc = uprobes, watched, proc
+        self.libraries: dict[str, Library] = {}
+        self.users: dict[ProcessKey, str] = {}
+        self.refused = 0
+        self._all_read = False
+        self._waiting: dict[int, _Waiting] = {}
+        self._users_by_pid: dict[int, ProcessKey] = {}
+        for path in standard:
+            if path.is_file():
+                info = path.stat()
+                inode = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
+                self._take(Mapping(inode, str(path)), standing=True)
+
+    def look(self, now_s: float) -> set[ProcessKey]:
+        """Find new processes and libraries; gives the users that have gone."""
+        pids = {int(name) for name in os.listdir(self._proc) if name.isdecimal()}  # noqa: PTH208  a Path each is dear
+        gone = {key for pid, key in self._users_by_pid.items() if pid not in pids}
+        self.forget(gone)
+        self._waiting = {pid: wait for pid, wait in self._waiting.items() if pid in pids}
+        due = [pid for pid in pids if pid not in self._users_by_pid and self._is_due(pid, now_s)]
+        due.sort(key=lambda pid: pid in self._waiting)  # the new ones first
+        for pid in due[:MOST_READS] if self._all_read else due:
+            self.see(pid, now_s)
+        self._all_read = True
+        self._release()
+        return gone
+
+    def see(self, pid: int, now_s: float) -> None:
+        """Read what a process has mapped."""
+        began = started(pid, self._proc)
+        if began is None or pid in self._users_by_pid:
+            return
+        try:
+            mapping = mapped_library(pid, self._proc)
+        except OSError:  # it went away in the middle, or the kernel does not show it
+            mapping = None
+        if mapping is not None:
+            key = ProcessKey(pid, began)
+            self.users[key] = mapping.inode
+            self._users_by_pid[pid] = key
+            self._waiting.pop(pid, None)
+            self._take(mapping, standing=False)
+            return
+        before = self._waiting.get(pid)
+        wait = _FIRST_WAIT_S if before is None or before.started != began else before.wait_s * 2
+        longest = _WATCHED_WAIT_S if self._watched(pid) else _LONGEST_WAIT_S
+        self._waiting[pid] = _Waiting(began, min(wait, longest), now_s + min(wait, longest))
+
+    def forget(self, gone: set[ProcessKey]) -> None:
+        """Processes have ended."""
+        for key in gone:
+            self.users.pop(key, None)
+            if self._users_by_pid.get(key.pid) == key:
+                del self._users_by_pid[key.pid]
+
+    def attach_burst(self) -> None:
+        """Probe the frequent calls."""
+        for library in self.libraries.values():
+            library.burst, refused = self._uprobes.attach(library.path, library.offsets, IN_BURSTS)
+            self.refused += refused
+
+    def detach_burst(self) -> frozenset[str]:
+        """Take these probes away; gives the libraries that had them."""
+        had = frozenset(inode for inode, library in self.libraries.items() if library.burst)
+        detach([fd for library in self.libraries.values() for fd in library.burst])
+        for library in self.libraries.values():
+            library.burst = []
+        return had
+
+    def close(self) -> None:
+        """Take all probes away."""
+        self.detach_burst()
+        while self.libraries:
+            self.libraries.popitem()[1].close()
+
+    def _is_due(self, pid: int, now_s: float) -> bool:
+        waiting = self._waiting.get(pid)
+        return waiting is None or waiting.due_s <= now_s or (waiting.wait_s > _WATCHED_WAIT_S and self._watched(pid))
+
+    def _take(self, mapping: Mapping, *, standing: bool) -> None:
+        if mapping.inode in self.libraries:
+            return
+        if len(self.libraries) >= MOST_LIBRARIES:
+            self.refused += 1
+            return
+        try:
+            fd = os.open(mapping.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return
+        library = Library(fd, function_offsets(fd, _NAMES), standing)
+        library.always, refused = self._uprobes.attach(library.path, library.offsets, ALWAYS)
+        self.refused += refused
+        self.libraries[mapping.inode] = library
+
+    def _release(self) -> None:
+        used = set(self.users.values())
+        for inode in [i for i, library in self.libraries.items() if not library.standing and i not in used]:
+            if not self.libraries[inode].burst:
+                self.libraries.pop(inode).close()

@@ -1,0 +1,60 @@
+"""Which process a PID means: of two that had the same number, the one that had it when something happened."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final, final
+
+from hashwarden.serve.jobs.job import ProcessKey
+
+__all__ = ["Processes", "started"]
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_MOST: Final = 16_384
+_STARTED: Final = 19
+"""Of the fields after the name, which may hold spaces and brackets: field 22 of all."""
+
+
+def started(pid: int, proc: Path = Path("/proc")) -> int | None:
+    """Clock ticks from boot to the start of a process; None if there is none."""
+    try:
+        return int((proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[_STARTED])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+@final
+class Processes:
+    """Remembers whom PIDs meant, for processes that have ended since.
+
+    Parameters
+    ----------
+    proc : Path
+    """
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
+        self._known: OrderedDict[int, ProcessKey] = OrderedDict()
+
+    def at(self, pid: int, time_ns: int) -> ProcessKey | None:
+        """The process that had a PID at a time since boot; None if that cannot be told."""
+        began = started(pid, self._proc)
+        if began is not None and _began_before(began, time_ns):
+            key = ProcessKey(pid, began)
+            self._known[pid] = key
+            self._known.move_to_end(pid)
+            if len(self._known) > _MOST:
+                self._known.popitem(last=False)
+            return key
+        known = self._known.get(pid)
+        return known if known is not None and _began_before(known.started, time_ns) else None
+
+    def alive(self, process: ProcessKey) -> bool:
+        """Whether it still runs."""
+        return started(process.pid, self._proc) == process.started
+
+
+def _began_before(ticks: int, time_ns: int) -> bool:
+    return ticks * 1_000_000_000 // _TICKS <= time_ns

@@ -1,0 +1,242 @@
+"""The thread that traces: look-ups all the time, launches in bursts.
+
+All that may take long happens here (reading /proc, placing probes, waiting for them to go), so that whoever asks for
+what was found never waits.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from hashwarden.serve.jobs.job import ProcessKey
+from hashwarden.serve.sources.launches_events import Event, Ring
+from hashwarden.serve.sources.launches_libraries import STANDARD, Libraries
+from hashwarden.serve.sources.launches_names import MOST_HANDLES, Names, decoded
+from hashwarden.serve.sources.launches_processes import Processes
+from hashwarden.serve.sources.launches_tables import Lost, Tables
+from hashwarden.serve.sources.launches_uprobes import Uprobes
+from hashwarden.serve.sources.launches_window import Window, windows
+
+__all__ = ["Found", "Places", "Tracer"]
+
+STEP_S: Final = 0.25
+LOOK_S: Final = 2.0
+_MOST_EVENTS: Final = 20_000
+"""In one step; the rest waits in the ring."""
+_KEPT_BURSTS: Final = 4
+_MOST_LOADERS: Final = 8192
+_STOP_S: Final = 5.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are on this machine.
+
+    Attributes
+    ----------
+    proc : Path
+    standard : tuple of Path
+        See `hashwarden.serve.sources.launches_libraries.STANDARD`.
+    many : bool
+        See `hashwarden.serve.sources.launches_uprobes.Uprobes`.
+    """
+
+    proc: Path = Path("/proc")
+    standard: tuple[Path, ...] = STANDARD
+    many: bool = True
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came since it was last asked.
+
+    Attributes
+    ----------
+    bursts : tuple of tuple of Window
+        Each burst that ended.
+    loads : dict of ProcessKey to int
+        Modules loaded.
+    users : frozenset of ProcessKey
+        Processes that use a probed library.
+    """
+
+    bursts: tuple[tuple[Window, ...], ...]
+    loads: dict[ProcessKey, int]
+    users: frozenset[ProcessKey]
+
+
+@final
+class Tracer:
+    """Opens the probes at once, and runs until it is stopped.
+
+    Parameters
+    ----------
+    burst_s, every_s : float
+        How long launches are counted, and how often. The moment varies within the period, so that no job can know it.
+    watched : callable
+        Whether a PID belongs to a job.
+    places : Places
+    clock : callable
+
+    Raises
+    ------
+    PrivilegeError, UnsupportedError, OSError
+        If the kernel will not have the probes.
+    """
+
+    def __init__(
+        self, burst_s: float, every_s: float, watched: Callable[[int], bool], places: Places = Places(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._burst_s, self._every_s, self._clock = burst_s, max(every_s, burst_s), clock
+        self.error: BaseException | None = None
+        self.gone = 0
+        self._lock, self._end = threading.Lock(), threading.Event()
+        self._bursts: list[tuple[Window, ...]] = []
+        self._loads: dict[ProcessKey, int] = {}
+        self._since_burst: dict[ProcessKey, int] = {}
+        self._users: frozenset[ProcessKey] = frozenset()
+        self._burst_ns = 0
+        self.beat_s = clock()
+        with ExitStack() as stack:
+            self._tables = Tables()
+            stack.callback(self._tables.close)
+            self._ring = Ring(self._tables.maps["ring"])
+            stack.callback(self._ring.close)
+            uprobes = Uprobes(self._tables.maps, many=places.many)
+            stack.callback(uprobes.close)
+            self.libraries = Libraries(uprobes, watched, places.proc, places.standard)
+            stack.callback(self.libraries.close)
+            self._cleanup = stack.pop_all()
+        self._processes, self.names = Processes(places.proc), Names(MOST_HANDLES)
+        self._thread = threading.Thread(target=self._run, name="launches", daemon=True)
+        self._thread.start()
+
+    def take(self) -> Found:
+        """What came since the last call; at once."""
+        with self._lock:
+            found = Found(tuple(self._bursts), self._loads, self._users)
+            self._bursts, self._loads = [], {}
+        return found
+
+    def lost(self) -> Lost:
+        """What the probes could not keep."""
+        return self._tables.lost()
+
+    def close(self) -> None:
+        """Stop, and take all probes away."""
+        self._end.set()
+        self._thread.join(_STOP_S + self._burst_s)
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._cleanup.close()
+
+    def _loop(self) -> None:
+        now = self._clock()
+        look, burst = now, now + random.uniform(0, max(self._every_s - self._burst_s, 0)) / 4  # noqa: S311
+        period = now
+        while not self._end.is_set():
+            now = self.beat_s = self._clock()
+            if now >= look:
+                look = now + LOOK_S
+                self._look(now)
+            self._drain()
+            if now >= burst:
+                self._burst()
+                period = max(period + self._every_s, self._clock())
+                burst = period + random.uniform(0, max(self._every_s - self._burst_s, 0)) / 2  # noqa: S311
+            self._end.wait(max(0.0, min(STEP_S, look - self._clock(), burst - self._clock())))
+
+    def _look(self, now: float) -> None:
+        gone = self.libraries.look(now)
+        rest = {key for key in self.names.processes if key not in self.libraries.users}
+        self._forget(gone | {key for key in rest if not self._processes.alive(key)})
+
+    def _forget(self, gone: set[ProcessKey]) -> None:
+        self.libraries.forget(gone)
+        for process in gone:
+            self.names.forget(process)
+        with self._lock:
+            self._users = self._probed()
+
+    def _probed(self) -> frozenset[ProcessKey]:
+        libraries = self.libraries.libraries
+        return frozenset(key for key, inode in self.libraries.users.items() if inode in libraries)
+
+    def _drain(self) -> None:
+        now = self._clock()
+        fresh: set[int] = set()
+        whose: dict[int, ProcessKey | None] = {}
+        for event in self._ring.read(_MOST_EVENTS):
+            if event.pid not in whose:
+                whose[event.pid] = self._processes.at(event.pid, event.time_ns)
+                fresh.add(event.pid)
+            self._learn(whose[event.pid], event)
+        rows = self._tables.take_loads()
+        for row in rows:
+            process = self._processes.at(int(row["pid"]), int(row["first"]))
+            fresh.add(int(row["pid"]))
+            if process is not None:
+                self._count(process, int(row["count"]))
+        for pid in fresh:
+            self.libraries.see(pid, now)
+        if fresh:
+            with self._lock:
+                self._users = self._probed()
+
+    def _learn(self, process: ProcessKey | None, event: Event) -> None:
+        if process is None:
+            return
+        if event.name is None:
+            self.names.alias(process, event.handle, event.other, event.time_ns)
+        else:
+            self.names.put(process, event.handle, decoded(event.name), event.time_ns)
+
+    def _count(self, process: ProcessKey, loads: int) -> None:
+        with self._lock:
+            for counts in (self._loads, self._since_burst):
+                if process in counts or len(counts) < _MOST_LOADERS:
+                    counts[process] = counts.get(process, 0) + loads
+
+    def _burst(self) -> None:
+        """Count launches for a while."""
+        self.libraries.attach_burst()
+        try:
+            self._tables.counting(True)
+            start = self._clock()
+            end = start + self._burst_s
+            while (now := self._clock()) < end and not self._end.is_set():
+                self._end.wait(min(STEP_S, end - now))
+                self._drain()
+        finally:
+            self._tables.counting(False)
+            seconds = max(self._clock() - start, 1e-6)
+            had = self.libraries.detach_burst()
+        self._drain()
+        since, self._burst_ns = self._burst_ns, time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        looked_at = [key for key, inode in self.libraries.users.items() if inode in had]
+        dead = {key for key in looked_at if not self._processes.alive(key)}
+        found, gone = windows(
+            self._tables.take_launches(), self._tables.take_bursts(), self._processes.at, self.names,
+            [key for key in looked_at if key not in dead],
+            start_s=start, seconds=seconds, loads=self._since_burst, since_ns=since,
+        )  # fmt: skip
+        self._forget(dead)
+        self.gone += gone
+        with self._lock:
+            self._since_burst = {}
+            self._bursts = [*self._bursts, tuple(found)][-_KEPT_BURSTS:]

@@ -1,0 +1,160 @@
+"""What one burst saw of one process: from the rows of the kernel's tables to a launch profile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from hashwarden.serve.jobs.job import ProcessKey
+from hashwarden.serve.launch_board import KernelLaunches, LaunchProfile
+from hashwarden.serve.sources.launches_names import Known, Names
+from hashwarden.serve.sources.launches_tables import GAP_NS, Rows
+
+__all__ = ["Handle", "Window", "windows"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Launches of one function of one process.
+
+    Attributes
+    ----------
+    handle : int
+        What the process calls it by.
+    name : str
+        Empty if it was never seen looked up.
+    launches, threads : int
+    variation : float
+        Deviation over mean of the time between two launches; NaN with fewer than three.
+    looked_up_ns : int
+        When, since boot; 0 if never seen.
+    """
+
+    handle: int
+    name: str
+    launches: int
+    threads: int
+    variation: float
+    looked_up_ns: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one process launched.
+
+    Attributes
+    ----------
+    process : ProcessKey
+    start_s, seconds : float
+        On the monotonic clock.
+    handles : tuple of Handle
+        Most launches first.
+    graphs, dropped, loads : int
+        Loads since the window before.
+    since_ns : int
+        End of the window before, since boot.
+    """
+
+    process: ProcessKey
+    start_s: float
+    seconds: float
+    handles: tuple[Handle, ...]
+    graphs: int
+    dropped: int
+    loads: int
+    since_ns: int
+
+    @property
+    def launches(self) -> int:
+        """All kernel launches."""
+        return sum(handle.launches for handle in self.handles) + self.dropped
+
+    def profile(self) -> LaunchProfile:
+        """For the board: kernels of one name together."""
+        launches: dict[str, int] = {}
+        threads: dict[str, int] = {}
+        for each in self.handles:
+            launches[each.name] = launches.get(each.name, 0) + each.launches
+            threads[each.name] = threads.get(each.name, 0) + each.threads
+        kernels = [KernelLaunches(name, count, threads[name]) for name, count in launches.items()]
+        kernels.sort(key=lambda kernel: (-kernel.launches, kernel.name))
+        variation = self.handles[0].variation if self.handles else math.nan
+        return LaunchProfile(
+            self.process, self.start_s, self.seconds, tuple(kernels), self.graphs, self.loads, variation, self.dropped
+        )
+
+
+_UNKNOWN: Final = Known("", 0)
+
+
+def windows(  # noqa: PLR0913
+    launches: Rows, bursts: Rows, who: Callable[[int, int], ProcessKey | None], names: Names,
+    idle: Iterable[ProcessKey], *, start_s: float, seconds: float, loads: dict[ProcessKey, int], since_ns: int,
+) -> tuple[list[Window], int]:  # fmt: skip
+    """Sort the rows by process.
+
+    Parameters
+    ----------
+    launches, bursts : arrays
+        Of `hashwarden.serve.sources.launches_tables.Tables`.
+    who : callable
+        From PID and time since boot to the process.
+    names : Names
+    idle : iterable of ProcessKey
+        Processes that were looked at: without launches they have none.
+    start_s, seconds : float
+    loads : dict
+        Loads of each since the window before.
+    since_ns : int
+        End of the window before.
+
+    Returns
+    -------
+    found : list of Window
+    gone : int
+        Launches of processes that ended before anyone could tell which they were.
+    """
+    handles: dict[ProcessKey, list[Handle]] = {process: [] for process in idle}
+    totals: dict[ProcessKey, tuple[int, int]] = {}
+    whose: dict[tuple[int, int], ProcessKey | None] = {}
+    gone = 0
+
+    def process_of(row: Any) -> ProcessKey | None:  # noqa: ANN401  a record
+        pid, first = int(row["pid"]), int(row["first"])
+        tick = (pid, first // 10_000_000)
+        if tick not in whose:
+            whose[tick] = who(pid, first)
+        return whose[tick]
+
+    for row in launches:
+        process = process_of(row)
+        if process is None:
+            gone += int(row["count"])
+        else:
+            handles.setdefault(process, []).append(_handle(row, names.get(process, int(row["handle"])) or _UNKNOWN))
+    for row in bursts:
+        process = process_of(row)
+        if process is not None:
+            handles.setdefault(process, [])
+            graphs, dropped = totals.get(process, (0, 0))
+            totals[process] = (graphs + int(row["graphs"]), dropped + int(row["dropped"]))
+    found = []
+    for process, mine in handles.items():
+        mine.sort(key=lambda each: (-each.launches, each.name, each.handle))
+        graphs, dropped = totals.get(process, (0, 0))
+        found.append(Window(process, start_s, seconds, tuple(mine), graphs, dropped, loads.get(process, 0), since_ns))
+    return found, gone
+
+
+def _handle(row: Any, known: Known) -> Handle:  # noqa: ANN401  a record
+    count = int(row["count"])
+    gaps, squares = float(row["gaps"]) * GAP_NS, float(row["squares"]) * GAP_NS**2
+    variation = math.nan
+    if count > 2 and gaps > 0:
+        mean = gaps / (count - 1)
+        variation = math.sqrt(max(squares / (count - 1) - mean * mean, 0.0)) / mean
+    return Handle(int(row["handle"]), known.name, count, int(row["threads"]), variation, known.time_ns)

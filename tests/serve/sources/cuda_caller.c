@@ -1,0 +1,130 @@
+/* A process that calls the driver as it is told: argv[1] is the library, each line of input is one command, and each is
+   answered by "ok RESULT". Names come in hexadecimal, for they may hold anything.
+
+     load PATH            cuModuleLoadData of a file          library PATH        cuLibraryLoadData of it
+     call LOADER PATH     any other load                      find M HEX          cuModuleGetFunction -> number
+     kernel L HEX         cuLibraryGetKernel -> number        function K          cuKernelGetFunction -> number
+     name F               cuFuncGetName                       handle N            a handle that nobody looked up
+     launch HOW F GX GY GZ BX BY BZ TIMES GAP_NS              graph HOW TIMES     HOW names the driver's function
+     time HOW F TIMES     launches in a row; RESULT is their nanoseconds
+     fork                 goes on as a child                  exec                runs anew */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MANY = 100000 };
+static void *library, *modules[MANY], *functions[MANY];
+static int loaded, found;
+static char line[20000], text[10000];
+
+static void *symbol(const char *name) {
+    void *at = dlsym(library, name);
+    if (!at) { fprintf(stderr, "no %s\n", name); exit(3); }
+    return at;
+}
+
+static char *content(const char *path) {
+    static char *data;
+    FILE *file = fopen(path, "rb");
+    if (!file) { perror(path); exit(4); }
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    rewind(file);
+    data = calloc(1, size + 1);
+    if (fread(data, 1, size, file) != (size_t)size) exit(5);
+    fclose(file);
+    return data;
+}
+
+static char *unhex(const char *hex) {
+    int n = strlen(hex) / 2;
+    for (int i = 0; i < n; i++) sscanf(hex + 2 * i, "%2hhx", (unsigned char *)text + i);
+    text[n] = 0;
+    return text;
+}
+
+static long now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
+static void launch(const char *how, void *at, void *f, unsigned *s) {
+    unsigned config[14] = {s[0], s[1], s[2], s[3], s[4], s[5]};
+    if (strstr(how, "Ex")) ((int (*)(void *, void *, void *, void *))at)(config, f, 0, 0);
+    else if (strstr(how, "Grid")) ((int (*)(void *, int, int))at)(f, s[0], s[1]);
+    else ((int (*)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void *, void *))at)(
+        f, s[0], s[1], s[2], s[3], s[4], s[5], 0, 0, 0, 0);
+}
+
+static long many(const char *how, int f, unsigned *sizes, long times, long gap) {
+    void *at = symbol(how);
+    long start = now();
+    for (long i = 0; i < times; i++) {
+        launch(how, at, functions[f], sizes);
+        while (gap && now() < start + gap * (i + 1)) if (gap > 200000) usleep(gap / 4000);
+    }
+    return now() - start;
+}
+
+static long look_up(const char *by, void *in, const char *name) {
+    return ((int (*)(void **, void *, const char *))symbol(by))(&functions[found], in, name) ? -1 : found++;
+}
+
+static long load(const char *by, void *what) {
+    int (*at)(void **, void *, void *, void *, unsigned long, void *, void *, unsigned long) = symbol(by);
+    return at(&modules[loaded], what, 0, 0, 0, 0, 0, 0) ? -1 : loaded++;
+}
+
+static long obey(char **argv) {
+    char word[64], how[64], rest[19000];
+    unsigned s[6] = {1, 1, 1, 1, 1, 1};
+    long times, gap, f = 0, failed = -2;
+    sscanf(line, "%63s", word);
+    if (!strcmp(word, "load") && sscanf(line, "%*s %s", rest)) return load("cuModuleLoadData", content(rest));
+    if (!strcmp(word, "library") && sscanf(line, "%*s %s", rest)) return load("cuLibraryLoadData", content(rest));
+    if (!strcmp(word, "call") && sscanf(line, "%*s %63s %s", how, rest)) return load(how, content(rest));
+    if (!strcmp(word, "find") && sscanf(line, "%*s %ld %s", &f, rest))
+        return look_up("cuModuleGetFunction", modules[f], unhex(rest));
+    if (!strcmp(word, "kernel") && sscanf(line, "%*s %ld %s", &f, rest))
+        return look_up("cuLibraryGetKernel", modules[f], unhex(rest));
+    if (!strcmp(word, "function") && sscanf(line, "%*s %ld", &f)) {
+        int failure = ((int (*)(void **, void *))symbol("cuKernelGetFunction"))(&functions[found], functions[f]);
+        return failure ? -1 : found++;
+    }
+    if (!strcmp(word, "name") && sscanf(line, "%*s %ld", &f)) {
+        const char *name;
+        return ((int (*)(const char **, void *))symbol("cuFuncGetName"))(&name, functions[f]);
+    }
+    if (!strcmp(word, "handle") && sscanf(line, "%*s %ld", &f)) return functions[found] = (void *)f, found++;
+    if (!strcmp(word, "launch") && sscanf(line, "%*s %63s %ld %u %u %u %u %u %u %ld %ld", how, &f, s, s + 1, s + 2, s + 3,
+                                          s + 4, s + 5, &times, &gap) == 10) return many(how, f, s, times, gap);
+    if (!strcmp(word, "time") && sscanf(line, "%*s %63s %ld %ld", how, &f, &times)) return many(how, f, s, times, 0);
+    if (!strcmp(word, "graph") && sscanf(line, "%*s %63s %ld", how, &times)) {
+        for (long i = 0; i < times; i++) ((int (*)(void *, void *))symbol(how))(0, 0);
+        return times;
+    }
+    if (!strcmp(word, "fork")) {
+        pid_t child = fork();
+        if (child) { waitpid(child, 0, 0); exit(0); }
+        return getpid();
+    }
+    if (!strcmp(word, "exec")) { execv("/proc/self/exe", argv); }
+    return failed;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2 || !(library = dlopen(argv[1], RTLD_NOW))) { fprintf(stderr, "%s\n", argc < 2 ? "usage" : dlerror()); return 2; }
+    setvbuf(stdin, 0, _IONBF, 0); /* so that nothing is lost where it runs anew */
+    printf("ok %d\n", getpid());
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        printf("ok %ld\n", obey(argv));
+        fflush(stdout);
+    }
+    return 0;
+}
