@@ -272,3 +272,35 @@ int nvmlGpmMetricsGet(Get *get) {
     }
     return OK;
 }
+
+/* Power limits outlive the process, as a driver's do: they lie beside the control file. */
+static const char *limit_path(const Device *d, char *path, size_t n) {
+    snprintf(path, n, "%s.limit%d", getenv("HASHWARDEN_STAND_IN"), d->gpu);
+    return path;
+}
+int nvmlDeviceGetPowerManagementLimit(Device *d, unsigned *mw) {
+    char path[512];
+    WHOLE(d);
+    *mw = (unsigned)number("limit", 700000);
+    FILE *file = fopen(limit_path(d, path, sizeof path), "r");
+    if (!file) return OK;
+    int read = fscanf(file, "%u", mw);
+    fclose(file);
+    return read == 1 ? OK : BAD_ARGUMENT;
+}
+int nvmlDeviceGetPowerManagementLimitConstraints(Device *d, unsigned *least, unsigned *most) {
+    WHOLE(d);
+    *least = (unsigned)number("least_limit", 200000), *most = 700000;
+    return OK;
+}
+int nvmlDeviceSetPowerManagementLimit(Device *d, unsigned mw) {
+    char path[512];
+    WHOLE(d);
+    if (mw < (unsigned)number("least_limit", 200000) || mw > 700000) return BAD_ARGUMENT;
+    if (number("deaf", 0)) return OK; /* says yes and does nothing */
+    FILE *file = fopen(limit_path(d, path, sizeof path), "w");
+    if (!file) return BAD_ARGUMENT;
+    fprintf(file, "%u", mw - mw % (unsigned)number("limit_step", 1));
+    fclose(file);
+    return OK;
+}
