@@ -1,6 +1,9 @@
-"""The source ``pm``: what CUPTI's PM sampling saw between two readings, as channels.
+"""The source ``pm``: what CUPTI's PM sampling saw in a burst, as channels.
 
-Opt-in: it takes root, and one GPU's counters have one reader.
+Opt-in: it takes root, and one GPU's counters have one reader. So it samples for a second in thirty and lets go of the
+counters in between; where another reader has them it comes back later, and while a file is there that root puts
+(`hold_file`), as before a user's profiling, it does not sample at all. It does not look for profilers by their names:
+a job that calls itself one would be rid of it.
 
 Not tried on a GPU; `hashwarden.kernels.streams.metric_sets.UNVERIFIED` says what only a GPU can tell.
 """
@@ -9,41 +12,36 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Final, final
 from uuid import UUID
 
-import numpy as np
-import numpy.typing as npt
-
-from hashwarden.errors import NoDeviceError
-from hashwarden.kernels.streams.sampler import Block, Sampler
-from hashwarden.kernels.streams.state import StreamState
+from hashwarden.errors import HashwardenError, NoDeviceError, UsageError
+from hashwarden.kernels.streams.collector import SamplerBusyError
+from hashwarden.kernels.streams.privilege import lock_folder
+from hashwarden.kernels.streams.sampler import Sampler
+from hashwarden.serve.sources.pm_burst import RHYTHM_WINDOW_S, Burst
 from hashwarden.serve.sources.source import Device, NoData, Options, Reading
 
-__all__ = ["PmSource", "cuda_devices", "make"]
+__all__ = ["PmSource", "cuda_devices", "hold_file", "make"]
 
-F64 = npt.NDArray[np.float64]
+LEAST_BURST_S: Final = 0.1
+MOST_BURST_S: Final = 4.0
+"""A burst is one reading, and a reading of five seconds counts as a hang."""
 
-MEANS: Final = {
-    "pm_sm_active_ratio": "sm_active",
-    "pm_issue_ratio": "inst",
-    "pm_alu_ratio": "alu",
-    "pm_fma_ratio": "fma",
-    "pm_tensor_ratio": "tensor",
-    "pm_l2_ratio": "l2",
-    "pm_dram_read_ratio": "dram_read",
-    "pm_dram_write_ratio": "dram_write",
-}
-"""Channels that are the mean of a counter of the burst; counters are in percent of the sustained peak."""
+POLL_S: Final = 0.1
+PATIENCE: Final = 3
+"""So many times in a row that somebody else has the counters are an error; fewer are none."""
 
-GAP_S: Final = 0.001
-IDLE_PERCENT: Final = 0.1
-"""An interval of `GAP_S` is without work if SMs were active for less of it."""
+LONGEST_ASIDE_S: Final = 600.0
+HOLD_LOOK_S: Final = 5.0
 
-RHYTHM_WINDOW_S: Final = 10.0
-RHYTHM_EVERY_S: Final = 1.0
+
+def hold_file() -> Path:
+    """The file whose existence keeps the samplers off; beside their locks, where only root can put it."""
+    return lock_folder() / "pm.hold"
 
 
 def make(options: Options) -> PmSource:
@@ -84,111 +82,170 @@ class PmSource:
     Parameters
     ----------
     options : Options
-        Which GPUs, how long between readings, how many samples a second.
+        Which GPUs, how many samples a second, and the duty cycle: for ``burst_s`` in every ``every_s``, or all the
+        time where these are the same.
     devices : callable
         See `cuda_devices`.
     sampler : callable, optional
         From CUDA's number of a GPU to its sampler.
     clock, unix : callable
         Seconds of the monotonic clock, and since 1970.
+    wait : callable
+        Waits so many seconds.
+    hold : Path, optional
+        See `hold_file`.
+
+    Attributes
+    ----------
+    aside : int
+        Bursts that were left to somebody else.
+
+    Raises
+    ------
+    UsageError
+        If the duty cycle cannot be meant.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         options: Options,
         devices: Callable[[], Sequence[tuple[int, Device]]] = cuda_devices,
         sampler: Callable[[int], Sampler] | None = None,
         clock: Callable[[], float] = time.monotonic,
         unix: Callable[[], float] = time.time,
+        wait: Callable[[float], object] = time.sleep,
+        hold: Path | None = None,
     ) -> None:
+        self._always = options.burst_s >= options.every_s
+        if not self._always and not LEAST_BURST_S <= options.burst_s <= MOST_BURST_S:
+            got = f"bursts of {options.burst_s:g} s in every {options.every_s:g} s"
+            raise UsageError(got, f"{LEAST_BURST_S:g} to {MOST_BURST_S:g} s, or all the time", "Choose such a burst.")
         self._options, self._devices, self._clock, self._unix = options, devices, clock, unix
-        self._sampler = sampler or self._make_sampler
-        self._open: list[_Burst] = []
+        self._sampler, self._wait, self._hold = sampler or self._make_sampler, wait, hold or hold_file()
+        self._chosen: list[tuple[int, Device]] = []
+        self._open: list[Burst] = []
         self._cleanup = ExitStack()
+        self._next_s = float("-inf")
+        self._busy = self.aside = 0
+        self._error: HashwardenError | None = None
 
     def open(self) -> Sequence[Device]:
-        """Begin to sample; what cannot be sampled is an error of `Sampler`, and nothing stays enabled."""
-        chosen = [(number, device) for number, device in self._devices() if self._options.wants(device)]
-        if not chosen:
+        """Find the GPUs, and see that they can be sampled.
+
+        Raises
+        ------
+        HashwardenError
+            As `hashwarden.kernels.streams.sampler.Sampler`; nothing stays enabled. That somebody else reads the
+            counters now is none.
+        """
+        self._chosen = [(number, device) for number, device in self._devices() if self._options.wants(device)]
+        if not self._chosen:
             wanted = ", ".join(self._options.gpus)
             raise NoDeviceError(f"no GPU of CUDA is {wanted}", "a number or UUID of `nvidia-smi -L`", "Correct it.")
-        with ExitStack() as stack:
-            self._open = [_Burst(d, stack.enter_context(self._sampler(number))) for number, d in chosen]
-            self._cleanup = stack.pop_all()
-        return [device for _, device in chosen]
+        self._busy, self._next_s, self._error = 0, float("-inf"), None
+        with suppress(SamplerBusyError):
+            self._begin()
+        if not self._always:
+            self._end()
+        return [device for _, device in self._chosen]
 
     def read(self) -> Sequence[Reading]:
-        """What was sampled since the last reading."""
+        """One burst, if it is time for one; or what was sampled since the last reading, if it samples all the time.
+
+        Raises
+        ------
+        NoData
+            If it is not time, or the counters are left to somebody else.
+        SamplerBusyError
+            If somebody else has had them `PATIENCE` times in a row.
+        """
+        if self._clock() < self._next_s:
+            raise self._error or NoData("it is not time for a burst")
+        self._error = None
+        if self._hold.exists():
+            self._end()
+            self.aside += 1
+            self._next_s = self._clock() + min(self._options.every_s, HOLD_LOOK_S)
+            raise NoData(f"{self._hold} is there: the counters are left to somebody else")
+        if not self._open:
+            self._begin_or_step_aside()
+        keep = False
+        try:
+            found = (
+                [(burst.device, burst.values(self._clock())) for burst in self._open] if self._always else self._burst()
+            )
+            keep = self._always
+        except HashwardenError as error:
+            self._error = error
+            raise
+        finally:
+            if not keep:
+                self._end()
+        return self._readings(found)
+
+    def close(self) -> None:
+        """Stop sampling, and let go of the GPUs."""
+        self._end()
+
+    def _begin_or_step_aside(self) -> None:
+        """Begin a burst; who is refused because of another reader comes back later and later."""
+        now = self._clock()
+        try:
+            self._begin()
+        except SamplerBusyError as error:
+            self.aside += 1
+            self._busy += 1
+            self._next_s = now + min(self._options.every_s * 2 ** min(self._busy, 10), LONGEST_ASIDE_S)
+            if self._busy >= PATIENCE:
+                self._error = error
+                raise
+            raise NoData("somebody else reads the counters") from None
+        self._busy, self._next_s = 0, float("-inf") if self._always else now + self._options.every_s
+
+    def _begin(self) -> None:
+        """Enable the samplers of all GPUs that nobody else samples.
+
+        Raises
+        ------
+        SamplerBusyError
+            If there is none.
+        """
+        with ExitStack() as stack:
+            found, busy = [], None
+            for number, device in self._chosen:
+                try:
+                    found.append(Burst(device, stack.enter_context(self._sampler(number)), self._window_s))
+                except SamplerBusyError as error:
+                    busy = error
+            if busy is not None and not found:
+                raise busy
+            self._open, self._cleanup = found, stack.pop_all()
+
+    def _end(self) -> None:
+        """Disable all samplers: between bursts the counters are whoever wants them's."""
+        self._open = []
+        self._cleanup.close()
+
+    @property
+    def _window_s(self) -> float:
+        return RHYTHM_WINDOW_S if self._always else min(RHYTHM_WINDOW_S, self._options.burst_s)
+
+    def _burst(self) -> list[tuple[Device, dict[str, float]]]:
+        """Poll until the burst is over."""
+        until = self._clock() + self._options.burst_s
+        while (left := until - self._clock()) > 0.001:
+            self._wait(min(POLL_S, left))
+            for burst in self._open:
+                burst.poll()
+        return [(burst.device, burst.finished()) for burst in self._open]
+
+    def _readings(self, found: Sequence[tuple[Device, dict[str, float]]]) -> list[Reading]:
         now, unix = self._clock(), self._unix()
-        readings = [
-            Reading(burst.device.gpu, burst.device.index, now, unix, values)
-            for burst in self._open
-            if (values := burst.values(now))
-        ]
+        readings = [Reading(device.gpu, device.index, now, unix, values) for device, values in found if values]
         if not readings:
             raise NoData("no sample came yet")
         return readings
 
-    def close(self) -> None:
-        """Stop sampling, and let go of the GPUs."""
-        self._open = []
-        self._cleanup.close()
-
     def _make_sampler(self, number: int) -> Sampler:
-        poll = min(10.0, max(0.1, self._options.period_s))
+        poll = min(10.0, max(0.1, self._options.period_s)) if self._always else POLL_S
         return Sampler(number, rate_hz=self._options.burst_hz, poll_s=poll)
-
-
-@final
-class _Burst:
-    """One GPU's sampler, and the window in which its rhythm is looked for."""
-
-    def __init__(self, device: Device, sampler: Sampler) -> None:
-        self.device, self._sampler = device, sampler
-        self._state: StreamState | None = None
-        self._rhythm_s = float("-inf")
-
-    def values(self, now_s: float) -> dict[str, float]:
-        blocks = self._sampler.poll()
-        if not blocks:
-            return {}
-        if self._state is None:  # only now is the interval known on every GPU
-            self._state = self._sampler.state(RHYTHM_WINDOW_S)
-            self._rhythm_s = now_s
-        found = dict(_means(blocks))
-        found["pm_idle_gap_ratio"] = _idle(blocks, self._sampler.interval_s)
-        if now_s - self._rhythm_s >= RHYTHM_EVERY_S:
-            self._rhythm_s = now_s
-            found |= _rhythm(self._state)
-        return {name: value for name, value in found.items() if value == value}  # noqa: PLR0124  NaN is missing
-
-
-def _column(block: Block, name: str) -> F64:
-    return block.values[:, block.names.index(name)]
-
-
-def _means(blocks: Sequence[Block]) -> Iterator[tuple[str, float]]:
-    """Means over the samples that are there; NaN if none is."""
-    for channel, name in MEANS.items():
-        if name in blocks[0].names:
-            column = np.concatenate([_column(block, name) for block in blocks])
-            there = column[np.isfinite(column)]
-            yield channel, float(there.mean()) / 100 if len(there) else float("nan")
-
-
-def _idle(blocks: Sequence[Block], interval_s: float) -> float:
-    """Share of intervals of `GAP_S` in which no SM worked."""
-    width = max(1, round(GAP_S / interval_s))
-    parts = [_column(block, "sm_active") for block in blocks]
-    rows = [part[: len(part) // width * width].reshape(-1, width) for part in parts]
-    active = np.concatenate([row.mean(axis=1) for row in rows])
-    active = active[np.isfinite(active)]
-    return float((active < IDLE_PERCENT).mean()) if len(active) else float("nan")
-
-
-def _rhythm(state: StreamState) -> Mapping[str, float]:
-    """Period and its strength of the busier of the tensor and the integer pipe."""
-    features = state.features()
-    pipe = max(("tensor", "alu"), key=lambda name: np.nan_to_num(features[f"{name}.mean"]))
-    strength = features[f"{pipe}.period_strength"]
-    return {"pm_rhythm_seconds": features[f"{pipe}.period"], "pm_rhythm_strength_ratio": min(1.0, max(0.0, strength))}

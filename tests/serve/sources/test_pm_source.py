@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hashwarden.errors import NoDeviceError, PrivilegeError
+from hashwarden.errors import NoDeviceError, PrivilegeError, UsageError
+from hashwarden.kernels.streams import metric_sets
+from hashwarden.kernels.streams.collector import SamplerBusyError
 from hashwarden.kernels.streams.sampler import Sampler
 from hashwarden.serve.sources import pm
 from hashwarden.serve.sources.pm import PmSource
@@ -31,20 +34,48 @@ class Clock:
         return self.now
 
 
+class Bench:
+    """A collector that plays samples, and sources on it; waiting lets the clock pass."""
+
+    def __init__(self, folder):
+        self.folder, self.driver, self.clock = folder, fakes.FakeDriver(), Clock()
+        self.parameters, self.status, self.hold = folder / "params", folder / "status", folder / "hold"
+        self.parameters.write_text("RmProfilingAdminOnly: 0\n")
+        self.status.write_text("CapEff:\t0000000000000000\n")
+        self.waits = []
+        self.made = []
+
+    def sampler(self, number):
+        return Sampler(
+            number, driver=self.driver, parameters=self.parameters, status=self.status, locks=self.folder / "locks"
+        )
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        self.clock.now += seconds
+
+    def source(self, devices=((3, GPU),), **options):
+        made = PmSource(
+            Options(**options), lambda: list(devices), self.sampler, self.clock, lambda: 1e9, self.wait, self.hold
+        )
+        self.made.append(made)
+        return made
+
+
 @pytest.fixture
-def source(tmp_path):
-    parameters, status = tmp_path / "params", tmp_path / "status"
-    parameters.write_text("RmProfilingAdminOnly: 0\n")
-    status.write_text("CapEff:\t0000000000000000\n")
-    driver, clock = fakes.FakeDriver(), Clock()
-
-    def sampler(number):
-        return Sampler(number, driver=driver, parameters=parameters, status=status, locks=tmp_path)
-
-    made = PmSource(Options(), lambda: [(3, GPU)], sampler, clock, lambda: 1e9)
-    made.driver, made.clock, made.parameters = driver, clock, parameters
+def bench(tmp_path):
+    made = Bench(tmp_path)
     yield made
-    made.close()
+    for source in made.made:
+        source.close()
+
+
+@pytest.fixture
+def source(bench):
+    """One that samples all the time."""
+    made = bench.source(burst_s=30.0, every_s=30.0)
+    made.driver, made.clock, made.parameters = bench.driver, bench.clock, bench.parameters
+    return made
 
 
 def burst(names, rows):
@@ -128,6 +159,110 @@ def test_without_a_driver_it_says_so(monkeypatch):
     monkeypatch.setattr(pm.ctypes, "CDLL", refuse)
     with pytest.raises(NoDeviceError, match="libcuda"):
         pm.cuda_devices()
+
+
+def samples(bench, **percent):
+    return burst(list(metric_sets.METRIC_SETS["sm_90"]), [percent] * 4)
+
+
+def test_by_default_it_samples_a_second_in_thirty_and_lets_go_in_between(bench):
+    source = bench.source()
+    source.open()
+    assert not bench.driver.made.enabled, "opening only sees whether it may"
+    given, enabled = [], []
+    for second in range(61):
+        bench.clock.now = 10.0 + second
+        bench.driver.made.decodings = [samples(bench, alu=50)] * 10
+        with suppress(NoData):
+            given.append((second, source.read()[0].values["pm_alu_ratio"]))
+        enabled.append(bench.driver.made.enabled)
+    assert given == [(0, 0.5), (30, 0.5), (60, 0.5)]
+    assert not any(enabled), "whoever profiles a job finds the counters free"
+    assert sum(bench.waits) == pytest.approx(3.0), "of 61 s"
+    assert bench.driver.made.calls.count("enable") == 4
+
+
+def test_a_burst_is_polled_while_it_lasts_and_is_one_reading(bench):
+    source = bench.source(burst_s=0.5)
+    source.open()
+    bench.driver.made.decodings = [samples(bench, alu=value) for value in (0, 20, 40, 60, 80)]
+    (reading,) = source.read()
+    assert reading.values["pm_alu_ratio"] == pytest.approx(0.4)
+    assert reading.time_s == 10.5
+    assert len(bench.waits) == 5
+
+
+def test_another_reader_goes_first_and_is_told_of_if_it_stays(bench):
+    source = bench.source()
+    source.open()
+    busy = RuntimeError("PM sampling is already enabled on this device.")
+    tries = []
+    for second in range(601):
+        bench.clock.now = 10.0 + second
+        bench.driver.made.fails = {"enable": [busy]}
+        before = bench.driver.made.calls.count("enable")
+        with suppress(NoData, SamplerBusyError):
+            source.read()
+        tries += [second] * (bench.driver.made.calls.count("enable") - before)
+    assert tries == [0, 60, 180, 420], "later and later"
+    assert source.aside == 4
+    with pytest.raises(SamplerBusyError, match="already enabled"):
+        source.read()
+    bench.clock.now += 3600
+    bench.driver.made.fails = {}
+    bench.driver.made.decodings = [samples(bench, alu=50)]
+    assert source.read()[0].values["pm_alu_ratio"] == 0.5
+    with pytest.raises(NoData):
+        source.read()
+
+
+def test_while_a_file_is_there_it_does_not_sample(bench):
+    source = bench.source()
+    bench.hold.touch()
+    source.open()
+    before = len(bench.driver.made.calls)
+    for _ in range(20):
+        with pytest.raises(NoData):
+            source.read()
+        bench.clock.now += 1
+    assert len(bench.driver.made.calls) == before
+    assert source.aside == 4
+    bench.hold.unlink()
+    bench.driver.made.decodings = [samples(bench, alu=50)]
+    assert source.read()[0].values["pm_alu_ratio"] == 0.5
+
+
+def test_one_gpu_that_is_busy_costs_the_others_nothing(bench):
+    other = Device("GPU-def", 1, "Test")
+    with Sampler(3, driver=fakes.FakeDriver(), parameters=bench.parameters, locks=bench.folder / "locks"):
+        source = bench.source(devices=[(3, GPU), (4, other)])
+        source.open()
+        bench.driver.made.decodings = [samples(bench, alu=50)]
+        assert [reading.gpu for reading in source.read()] == ["GPU-def"]
+
+
+def test_a_gpu_that_goes_away_in_a_burst_is_an_error_until_the_next(bench):
+    source = bench.source()
+    source.open()
+    bench.driver.made.fails = {"decode": [OSError("ERROR_UNKNOWN")]}
+    for _ in range(2):
+        with pytest.raises(NoDeviceError, match="ERROR_UNKNOWN"):
+            source.read()
+    assert not bench.driver.made.enabled
+    bench.clock.now += 31
+    bench.driver.made.decodings = [samples(bench, alu=50)]
+    assert len(source.read()) == 1
+
+
+@pytest.mark.parametrize("burst_s", [0.0, 0.05, 5.0, float("nan")])
+def test_bursts_that_cannot_be_meant(bench, burst_s):
+    with pytest.raises(UsageError, match="bursts of"):
+        bench.source(burst_s=burst_s)
+
+
+def test_the_hold_file_is_roots(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert pm.hold_file() == Path("/run/hashwarden/pm.hold")
 
 
 class FakeCuda:
