@@ -44,7 +44,9 @@ class SourcesSection(_Section):
     dcgm_url: str = Field(default="http://127.0.0.1:9400/metrics", description="Of dcgm-exporter.")
     prometheus_url: str = Field(default="", description="Of a Prometheus server to ask instead.")
     trace: Path | None = Field(default=None, description="For the source replay: the trace to play.")
-    speed: float = Field(default=1.0, ge=0, description="For the source replay: 1 is real time, 0 a sample a tick.")
+    speed: float = Field(
+        default=1.0, ge=1, le=1000, description="For drills with the source replay alone: time runs so fast."
+    )
 
 
 @final
@@ -52,11 +54,11 @@ class JobsSection(_Section):
     """How GPUs and processes become jobs."""
 
     providers: tuple[str, ...] = Field(
-        default=("slurm", "kubernetes", "sessions"), description="Whom to ask, best first."
+        default=("sessions",), description="Who knows jobs: slurm, kubernetes, sessions."
     )
-    gpustat_dir: Path = Field(default=Path("/run/gpustat"), description="Files that the Slurm prolog writes.")
-    kubelet_socket: Path = Field(
-        default=Path("/var/lib/kubelet/pod-resources/kubelet.sock"), description="Of the kubelet's pod-resources API."
+    gpustat: Path = Field(default=Path("/run/gpustat"), description="Files that the Slurm prolog writes.")
+    pod_resources: Path = Field(
+        default=Path("/var/lib/kubelet/pod-resources"), description="Folder of kubelet's socket."
     )
 
 
@@ -108,6 +110,20 @@ class EvidenceSection(_Section):
 
 
 @final
+class AuditSection(_Section):
+    """The audit log."""
+
+    key: Path | None = Field(
+        default=None, description="Signing key, made if not there; audit.pem in state_dir if not given."
+    )
+    anchor_file: Path | None = Field(
+        default=None, description="Checkpoints are appended here, best on another machine."
+    )
+    anchor_syslog: bool = Field(default=False, description="Checkpoints are sent to the system log.")
+    rotate_mib: int = Field(default=32, ge=1, le=1024)
+
+
+@final
 class TelemetrySection(_Section):
     """OpenTelemetry."""
 
@@ -124,8 +140,8 @@ class Config(BaseSettings):
 
     period_s: float = Field(default=1.0, ge=0.1, le=60, description="Seconds between samples.")
     jitter: float = Field(
-        default=0.1, ge=0, le=0.5, description="Share of the period by which ticks are moved at random, against work that "
-        "pauses when it is looked at.",
+        default=0.1, ge=0, le=0.5, description="Share of the period by which ticks are moved at random, against "
+        "work that pauses when it is looked at.",
     )  # fmt: skip
     alpha: float = Field(default=1e-3, gt=0, le=0.1, description="Share of honest jobs that may ever be confirmed.")
     state_dir: Path = Field(default=Path("/var/lib/hashwarden"), description="Cases, queue, audit log, evidence.")
@@ -140,6 +156,7 @@ class Config(BaseSettings):
     http: HttpSection = HttpSection()
     log: LogSection = LogSection()
     evidence: EvidenceSection = EvidenceSection()
+    audit: AuditSection = AuditSection()
     telemetry: TelemetrySection = TelemetrySection()
 
     @classmethod

@@ -28,6 +28,7 @@ class Coverage:
         self._watched: defaultdict[tuple[str, str, str], float] = defaultdict(float)
         self._blind: defaultdict[tuple[str, str, str], float] = defaultdict(float)
         self._jobs: dict[str, defaultdict[str, float]] = {}
+        self._unseen: defaultdict[str, float] = defaultdict(float)
 
     def add(self, job: Job, seconds: float, likeliest: str, blind: str) -> None:
         """Count one GPU of a job for some seconds.
@@ -44,6 +45,8 @@ class Coverage:
         """
         kind = UNKNOWN_CLASS if blind or not likeliest else likeliest
         self._jobs.setdefault(job.key, defaultdict(float))[kind] += seconds
+        if blind:
+            self._unseen[job.key] += seconds
         sums, what = (self._blind, blind) if blind else (self._watched, kind)
         key = (job.tenant, job.user, what)
         if key not in sums and len(sums) >= _MOST_OWNERS:  # names come from users: they must not eat our memory
@@ -54,9 +57,18 @@ class Coverage:
         """GPU-seconds of a job by class since it was first seen."""
         return dict(self._jobs.get(job, {}))
 
+    def total_of(self, job: str) -> float:
+        """GPU-seconds of a job since it was first seen."""
+        return sum(self._jobs.get(job, {}).values())
+
+    def blind_of(self, job: str) -> float:
+        """GPU-seconds of a job that could not be seen."""
+        return self._unseen.get(job, 0.0)
+
     def forget(self, job: str) -> None:
         """A job has ended; its share of the interval stays."""
         self._jobs.pop(job, None)
+        self._unseen.pop(job, None)
 
     def close(self, unix_s: float) -> dict[str, Any] | None:
         """End the interval; gives the body of its record (`EventKind.COVERAGE`), None if there was no GPU time."""

@@ -18,7 +18,7 @@ from hashwarden.version import __version__
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-__all__ = ["BUCKETS_S", "GpuView", "Histogram", "Snapshot", "exposition"]
+__all__ = ["BUCKETS_S", "GpuView", "Histogram", "Snapshot", "exposition", "samples"]
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -93,6 +93,7 @@ _HELP: Final[Mapping[str, str]] = {
     "clock_jumps": "Jumps of the wall clock.",
     "audit_records": "Records written to the audit log.",
     "audit_errors": "Records that could not be written.",
+    "audit_lost": "Records that were lost because too many could not be written.",
     "jobs_begun": "Jobs that were seen to begin.",
     "samples": "Samples of jobs.",
     "reloads": "Reloads of the configuration, by result.",
@@ -120,6 +121,12 @@ def exposition(snapshot: Snapshot) -> bytes:
     registry.register(_Collector(snapshot))
     ProcessCollector(namespace="hashwarden", registry=registry)
     return generate_latest(registry)
+
+
+def samples(snapshot: Snapshot) -> Iterator[Any]:
+    """The same as `prometheus_client.samples.Sample`, for those that send them elsewhere."""
+    for family in _Collector(snapshot).collect():
+        yield from family.samples
 
 
 class _Collector:

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from hashwarden.cli.agent import agent_command
 from hashwarden.cli.evaluate import evaluate_app
+from hashwarden.cli.guard import guard_command
 from hashwarden.cli.model import model_app
 from hashwarden.cli.record import record_command
 from hashwarden.cli.redteam import redteam_command
@@ -41,6 +43,8 @@ app = typer.Typer(
 )
 app.command("scan", epilog=EXIT_CODES)(scan_command)
 app.command("record", epilog=EXIT_CODES)(record_command)
+app.command("agent", epilog=EXIT_CODES)(agent_command)
+app.command("guard", epilog=EXIT_CODES, context_settings={"allow_interspersed_args": False})(guard_command)
 app.command("synthesise")(synthesise_command)
 app.command("replay", epilog=EXIT_CODES)(replay_command)
 app.command("redteam", epilog=EXIT_CODES)(redteam_command)

@@ -1,0 +1,92 @@
+"""The agent's folder: one agent at a time, nobody else's business, and the evidence kept over a restart."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, final
+
+from hashwarden.errors import UsageError
+from hashwarden.model.storage import refusal, replacing
+from hashwarden.serve.journal import StorageError
+
+__all__ = ["EVIDENCE", "StateFolder"]
+
+EVIDENCE: Final = "evidence.json"
+_MOST_BYTES: Final = 64 << 20
+
+
+@final
+class StateFolder:
+    """Held by a lock until it is closed.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there, with mode 0700.
+
+    Raises
+    ------
+    UsageError
+        If another agent holds it, or it belongs to somebody else.
+    StorageError
+        If it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StorageError(
+                refusal(error), "a folder that this program may write", "Mend the disk, or change state_dir.",
+                where=str(path),
+            ) from error  # fmt: skip
+        if path.stat().st_uid != os.geteuid():
+            os.close(self._lock)
+            raise UsageError(f"it belongs to user {path.stat().st_uid}", f"user {os.geteuid()}", "Change its owner.",
+                             where=str(path))  # fmt: skip
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise UsageError("another agent uses it", "one agent a folder", "Stop that one.", where=str(path)) from None
+
+    def part(self, name: str) -> Path:
+        """A folder in it, made if it is not there."""
+        path = self.path / name
+        path.mkdir(exist_ok=True, mode=0o700)
+        return path
+
+    def keep_evidence(self, model: str, saved: Mapping[str, Any], unix_s: float) -> None:
+        """Keep the evidence on all jobs.
+
+        Raises
+        ------
+        StorageError
+            If there is no room; what was kept before stays.
+        """
+        text = json.dumps({"model": model, "unix_s": unix_s, "jobs": saved}, separators=(",", ":"))
+        try:
+            with replacing(self.path / EVIDENCE) as file:
+                file.write(text.encode())
+        except OSError as error:
+            raise StorageError(refusal(error), "room on the disk", "Make room.", where=str(self.path)) from error
+
+    def evidence(self, model: str) -> dict[str, Any]:
+        """What was kept; nothing if it is of another model, or cannot be read: then evidence begins anew."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            with (self.path / EVIDENCE).open("rb") as file:
+                found = json.loads(file.read(_MOST_BYTES))
+            if found["model"] == model and isinstance(found["jobs"], dict):
+                return dict(found["jobs"])
+        return {}
+
+    def close(self) -> None:
+        """Let another agent have it."""
+        os.close(self._lock)

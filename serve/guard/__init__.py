@@ -1,0 +1,1 @@
+"""A command under watch: `hashwarden guard -- COMMAND`."""
