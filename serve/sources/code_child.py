@@ -122,14 +122,19 @@ class Child:
         OSError
             If none can be started.
         """
-        self._said = TemporaryFile()  # noqa: SIM115  closed in `_end`
+        said = TemporaryFile()  # noqa: SIM115  closed in `_end`
         with TemporaryFile() as asked:
             asked.write(question.dump())
             asked.seek(0)
             environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ} | _SETTINGS
-            self._process = subprocess.Popen(
-                self._command(), stdin=asked, stdout=self._said, stderr=subprocess.DEVNULL, env=environment, cwd="/",
-            )  # fmt: skip
+            try:
+                self._process = subprocess.Popen(
+                    self._command(), stdin=asked, stdout=said, stderr=subprocess.DEVNULL, env=environment, cwd="/",
+                )  # fmt: skip
+            except OSError:
+                said.close()
+                raise
+        self._said = said
         self._question = question
         self._deadline = self._clock() + _GRACE_S + _SLOWNESS * question.seconds
         self._killed = float("inf")

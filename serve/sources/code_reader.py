@@ -45,6 +45,9 @@ MOST_ROWS: Final = 1_000_000
 """Kernels of one content that are kept."""
 MOST_IN_MEMORY: Final = 20_000
 """Kernels from the memory of one process that are kept, those of earlier readings among them."""
+MOST_ADDRESSES: Final = 1 << 40
+"""Bytes of address space of one process in which pages are looked for; looking at nothing costs time too."""
+_VAST: Final = 4 << 30
 LEAST_SECONDS: Final = 2.0
 TRIES: Final = 3
 """Readings of one content that may end too early: the last one's finds are kept; after one more it is left alone."""
@@ -227,9 +230,7 @@ class CodeReader:
     def _items(self, target: _Target) -> _Entries:
         process = target.owners[0]
         if target.mapping is None:
-            ranges = memory_ranges(process.mappings)
-            random.shuffle(ranges)  # so that what the time suffices for is not always the same
-            yield from process.held.memory(ranges)
+            yield from process.held.memory(self._memory_of(process))
             return
         tried = self._store.begin(target.content)
         target.last_try = tried >= TRIES - 1
@@ -248,6 +249,19 @@ class CodeReader:
             yield WorkerError(f"no copy ({error.strerror})", "room on the disk", "Make room.", where="code")
         finally:
             os.close(opened.descriptor)
+
+    def _memory_of(self, process: _Process) -> list[tuple[int, int]]:
+        """Where to search: not always in the same order, for the time may not suffice for all; the vast parts last."""
+        ranges = memory_ranges(process.mappings)
+        random.shuffle(ranges)
+        ranges.sort(key=lambda pair: pair[1] - pair[0] > _VAST)
+        total = 0
+        for place, (start, end) in enumerate(ranges):
+            total += end - start
+            if total > MOST_ADDRESSES:
+                self.counts["memory_left_out"] += len(ranges) - place
+                return ranges[:place]
+        return ranges
 
     def _take(self, target: _Target, table: MixTable) -> None:
         if self._scorer is None:
@@ -270,8 +284,7 @@ class CodeReader:
         if target.mapping is None:
             process = target.owners[0]
             self._keep_memory(process, target.rows)
-            if target.unfinished:
-                process.state = "later" if process.state == "read" else process.state
+            self.counts["memory_unfinished"] += target.unfinished
         elif target.given_up:
             self.counts["files_given_up"] += 1
             self._store.learn([target.content, *target.names], EMPTY)
