@@ -172,9 +172,9 @@ class CodeSource:
     def _readings(self, job: str, joiner: Joiner, now: float) -> list[Reading]:
         """One reading for each GPU on which processes of the job launched lately."""
         parts: dict[str, list[tuple[LaunchProfile, tuple[str, ...]]]] = {}
-        for key, one in self._plan.watched.items():
-            if one.job == job and self._is_fresh(one, now):
-                owner = self._options.owner(key.pid)
+        for one in self._plan.of(job):
+            if self._is_fresh(one, now):
+                owner = self._options.owner(one.profile.process.pid)
                 for gpu in owner.gpus if owner is not None and owner.job == job else ():
                     parts.setdefault(gpu, []).append((one.profile, one.keys))
         readings, whole = [], Joined()

@@ -26,6 +26,7 @@ FORGET_S: Final = 600.0
 BATCH: Final = 8
 """Processes that one reading takes on: starting it costs as much as looking at one."""
 MOST_PROCESSES: Final = 4096
+_LOOK_EVERY_S: Final = 10.0
 
 
 @final
@@ -96,27 +97,42 @@ class Plan:
 
     def __init__(self) -> None:
         self.watched: dict[ProcessKey, Watched] = {}
+        self._of_job: dict[str, set[ProcessKey]] = {}
         self._served: dict[str, float] = {}
+        self._looked = float("-inf")
+
+    def of(self, job: str) -> list[Watched]:
+        """The processes of a job."""
+        return [self.watched[key] for key in sorted(self._of_job.get(job, ()))]
 
     def saw(self, profile: LaunchProfile, job: str, now: float) -> Watched:
         """A new profile of a process of a job."""
-        one = self.watched.pop(profile.process, None)
-        if one is None:
-            one = Watched(profile, job)
+        one = self._drop(profile.process) or Watched(profile, job)
         one.profile, one.job, one.seen_s = profile, job, now
         one.wanted |= profile.module_loads > 0
         self.watched[profile.process] = one
+        self._of_job.setdefault(job, set()).add(profile.process)
+        return one
+
+    def _drop(self, process: ProcessKey) -> Watched | None:
+        one = self.watched.pop(process, None)
+        if one is not None:
+            keys = self._of_job[one.job]
+            keys.discard(process)
+            if not keys:
+                del self._of_job[one.job]
         return one
 
     def forget(self, now: float) -> list[ProcessKey]:
         """Drop those that launch nothing any more, and the oldest if there are too many; says which."""
-        old = [key for key, one in self.watched.items() if now - one.seen_s > FORGET_S]
-        kept = [key for key in self.watched if key not in set(old)] if old else list(self.watched)
-        gone = old + kept[: max(len(kept) - MOST_PROCESSES, 0)]
+        gone = list(self.watched)[: max(len(self.watched) - MOST_PROCESSES, 0)]
+        if now - self._looked > _LOOK_EVERY_S:
+            self._looked = now
+            gone = list(dict.fromkeys([*gone, *(k for k, one in self.watched.items() if now - one.seen_s > FORGET_S)]))
         for key in gone:
-            del self.watched[key]
-        jobs = {one.job for one in self.watched.values()}
-        self._served = {job: when for job, when in self._served.items() if job in jobs}
+            self._drop(key)
+        if gone:
+            self._served = {job: when for job, when in self._served.items() if job in self._of_job}
         return gone
 
     def due(self, now: float) -> list[ProcessKey]:
@@ -146,7 +162,7 @@ class Plan:
         """What was read of a process; None if it is forgotten or has ended."""
         one = self.watched.get(told.process)
         if one is None or told.state == "gone":
-            self.watched.pop(told.process, None)
+            self._drop(told.process)
             return None
         new = told.keys != one.keys and told.state != "refused"
         one.keys = told.keys if told.state != "refused" else one.keys
