@@ -212,7 +212,8 @@ def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        raw = path.open("rb").read(MOST_BYTES + 1)
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
             raise UsageError("more than 1 MiB", "a configuration", "Name another file.", where=str(path))
         return tomllib.loads(raw.decode())

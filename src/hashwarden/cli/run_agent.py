@@ -94,6 +94,7 @@ def _flags(request: Request) -> dict[str, Any]:
         flags["sources"]["names"] = request.sources
     if request.replay is not None:
         flags["sources"] |= {"names": ("replay",), "trace": request.replay}
+        flags["jobs"] = {"providers": ("drill",)}
     if request.speed is not None:
         flags["sources"]["speed"] = request.speed
     if request.listen is not None:
