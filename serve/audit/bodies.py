@@ -86,12 +86,14 @@ class Case(Body):
     """A case was opened, changed or closed, or its evidence was packed."""
 
     case: str
-    event: str = Field(default="", description="opened, changed, closed, bundle, or a word of the policy's own.")
+    change: str = Field(default="", description="opened, standing, asked, told, closed, or another word of the policy.")
+    event: str = Field(default="", description="bundle: its evidence was packed.")
     job: JobFields | str | None = None
     standing: str = ""
     rule: str = ""
-    closed_for: str = ""
-    reason: str = ""
+    words: str = Field(default="", description="What happened, for people.")
+    reasons: tuple[str, ...] = ()
+    evidence: Mapping[str, Any] = Field(default_factory=dict, description="The verdict that it rests on, shortened.")
     file: str = Field(default="", description="Of a bundle.")
     sha256: str = Field(default="", description="Of a bundle.")
 
@@ -102,8 +104,9 @@ class Approval(Body):
 
     case: str
     by: str = Field(description="As the system knows them.")
-    approved: bool | None = None
+    what: str = Field(default="", description="approved or rejected.")
     reason: str = ""
+    job: JobFields | str | None = None
 
 
 @final
@@ -133,8 +136,9 @@ class Action(Body):
 class Policy(Body):
     """Another policy."""
 
-    sha256: str = ""
-    name: str = ""
+    before: str = Field(default="", description="SHA-256.")
+    after: str = Field(default="", description="SHA-256.")
+    mode: str = ""
 
 
 @final
@@ -202,8 +206,11 @@ BODIES: Final[Mapping[str, type[Body]]] = {
 """By kind; checkpoints are `hashwarden.serve.audit.checkpoint.Checkpoint`."""
 
 _MOST_FAULTS: Final = 5
-_FREE: Final = frozenset({EventKind.LOG, EventKind.CASE, EventKind.START})
-"""Kinds whose further fields are no surprise."""
+_FREE: Final = frozenset(
+    {EventKind.ACTION, EventKind.APPROVAL, EventKind.CASE, EventKind.INTENT, EventKind.LOG, EventKind.START}
+)
+"""Kinds whose further fields are no surprise: they are for people."""
+_ANYWHERE: Final = frozenset({"unix_s"})
 
 
 def faults(kind: str, body: Mapping[str, Any]) -> list[str]:
@@ -216,7 +223,7 @@ def faults(kind: str, body: Mapping[str, Any]) -> list[str]:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[:_MOST_FAULTS]
         return [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in wrong]
-    more = sorted(found.model_extra or {}) if kind not in _FREE else []
+    more = sorted(set(found.model_extra or {}) - _ANYWHERE) if kind not in _FREE else []
     return [f"field {name} is not known" for name in more[:_MOST_FAULTS]]
 
 

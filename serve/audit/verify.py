@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -56,23 +56,30 @@ class Wanted:
     strict: bool = False
 
 
-def verify_log(folder: Path, wanted: Wanted = Wanted()) -> Report:
+def verify_log(folder: Path, wanted: Wanted = Wanted(), seen: Callable[[Record], None] | None = None) -> Report:
     """Check a log; its writer may be at work.
+
+    Parameters
+    ----------
+    folder : Path
+    wanted : Wanted
+    seen : callable, optional
+        Is given each record in turn. Whether it can be believed is only known at the end: from the report.
 
     Raises
     ------
     DataError
         If there is no log, or it cannot be read.
     """
-    return _Check(folder, wanted).run()
+    return _Check(folder, wanted, seen).run()
 
 
 @final
 class _Check:
     """One pass over a log."""
 
-    def __init__(self, folder: Path, wanted: Wanted) -> None:
-        self._folder, self._wanted = folder, wanted
+    def __init__(self, folder: Path, wanted: Wanted, seen: Callable[[Record], None] | None) -> None:
+        self._folder, self._wanted, self._seen = folder, wanted, seen
         self._trust = Trust(wanted.keys)
         self.report = Report()
         self._anchored = Anchored(wanted.anchors, wanted.keys)
@@ -170,6 +177,8 @@ class _Check:
         self._anchored.hold(record.seq, record.hash)
         if self._wanted.strict:
             self._strictly(record)
+        if self._seen is not None:
+            self._seen(record)
 
     def _checkpoint(self, record: Record) -> None:
         found = Checkpoint.of(record.body())
