@@ -38,6 +38,8 @@ class CaseStore:
     ----------
     folder : Path or None
         Made if it is not there, for its owner only; None keeps cases in memory, for rehearsals.
+    read_only : bool
+        Change nothing, beside an agent that uses the folder.
 
     Attributes
     ----------
@@ -50,8 +52,8 @@ class CaseStore:
         If the folder cannot be made or read.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, *, read_only: bool = False) -> None:
+        self.folder, self._read_only = folder, read_only
         self.damaged: list[str] = []
         self._cases: dict[str, Case] = {}
         self._of: defaultdict[str, list[str]] = defaultdict(list)
@@ -59,7 +61,8 @@ class CaseStore:
         if folder is None:
             return
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not read_only:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             paths = sorted(folder.glob("HW-*.json"))
         except OSError as error:
             raise _no_room(error, folder) from error
@@ -165,7 +168,8 @@ class CaseStore:
     def _put_aside(self, path: Path) -> dict[str, Any]:
         self.damaged.append(path.name)
         with suppress(OSError):
-            path.rename(path.with_name(path.name + ".damaged"))
+            if not self._read_only:
+                path.rename(path.with_name(path.name + ".damaged"))
         return {}
 
     def _keep(self, case: Case) -> None:

@@ -159,6 +159,11 @@ class Agents(Part):
         default=(), description="Agents with an approval, which the quota is not for"
     )
 
+    @property
+    def nobody(self) -> bool:
+        """Whether it names none."""
+        return not (self.users or self.accounts or self.namespaces or self.labels)
+
     def is_agent(self, job: Job) -> bool:
         """Whether the job is one."""
         named = ((self.users, job.user), (self.accounts, job.account), (self.namespaces, job.namespace))

@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from hashwarden.cli.agent import agent_command
+from hashwarden.cli.approve import approve_command, cases_command, reject_command
 from hashwarden.cli.evaluate import evaluate_app
 from hashwarden.cli.guard import guard_command
 from hashwarden.cli.model import model_app
+from hashwarden.cli.policy import policy_app
 from hashwarden.cli.record import record_command
 from hashwarden.cli.redteam import redteam_command
 from hashwarden.cli.replay import replay_command
@@ -49,6 +51,10 @@ app.command("synthesise")(synthesise_command)
 app.command("replay", epilog=EXIT_CODES)(replay_command)
 app.command("redteam", epilog=EXIT_CODES)(redteam_command)
 app.command("score", epilog=EXIT_CODES)(score_command)
+app.command("cases", epilog=EXIT_CODES)(cases_command)
+app.command("approve", epilog=EXIT_CODES)(approve_command)
+app.command("reject", epilog=EXIT_CODES)(reject_command)
+app.add_typer(policy_app, name="policy")
 app.add_typer(train_app, name="train")
 app.add_typer(model_app, name="model")
 app.add_typer(evaluate_app, name="evaluate")
