@@ -17,7 +17,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, final
+from typing import Any, Final, final
 
 from hashwarden.errors import NoDeviceError, PrivilegeError, UnsupportedError
 from hashwarden.serve.sources.launches_programs import PACKED
@@ -97,7 +97,8 @@ class Map:
         try:
             self.fd = _bpf(_CREATE, attributes)
         except PrivilegeError:  # before Linux 5.11 maps count against this limit
-            resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             self.fd = _bpf(_CREATE, attributes)
 
     def close(self) -> None:
@@ -141,13 +142,15 @@ def link_many(path: bytes, offsets: Sequence[int], program: int, *, at_return: b
                                    len(offsets), at_return, 0, 0))  # fmt: skip
 
 
-def load_programs(maps: Mapping[str, Map], *, many: bool = False) -> dict[str, int]:
+def load_programs(maps: Mapping[str, Map], library: int, *, many: bool = False) -> dict[str, int]:
     """Load all programs for this machine; gives their descriptors by name.
 
     Parameters
     ----------
     maps : mapping of str to Map
         By the names that ``launches_probes.c`` gives them.
+    library : int
+        Number of the library whose calls they count.
     many : bool
         For `link_many` rather than for single probes.
 
@@ -160,7 +163,7 @@ def load_programs(maps: Mapping[str, Map], *, many: bool = False) -> dict[str, i
     loaded: dict[str, int] = {}
     try:
         for name, program in packed.items():
-            loaded[name] = _load(name, bytes.fromhex(program["code"]), program["maps"], maps, _MULTI if many else 0)
+            loaded[name] = _load(name, _linked(program, maps, library), _MULTI if many else 0)
     except BaseException:
         for fd in loaded.values():
             os.close(fd)
@@ -168,15 +171,21 @@ def load_programs(maps: Mapping[str, Map], *, many: bool = False) -> dict[str, i
     return loaded
 
 
-def _load(name: str, code: bytes, used: Mapping[str, str], maps: Mapping[str, Map], kind: int) -> int:
-    body = bytearray(code)
-    for place, which in used.items():
+def _linked(program: Mapping[str, Any], maps: Mapping[str, Map], library: int) -> bytes:
+    """Instructions, with the descriptors of maps put in, and the number of the library."""
+    body = bytearray.fromhex(program["code"])
+    for place, which in program["maps"].items():
         at = int(place) * 8
         if body[at] != _LOAD_MAP:
-            raise UnsupportedError(f"instruction {place} of {name} loads no map", "programs as built", "Build them.")
-        body[at + 1] = (body[at + 1] & 0x0F) | 0x10
-        struct.pack_into("<i", body, at + 4, maps[which].fd)
-    block, license_ = ctypes.create_string_buffer(bytes(body), len(body)), ctypes.create_string_buffer(_LICENSE)
+            raise UnsupportedError(f"instruction {place} loads no map", "programs as built", "Build them anew.")
+        kind, value = (0, library) if which == "library" else (0x10, maps[which].fd)
+        body[at + 1] = (body[at + 1] & 0x0F) | kind
+        struct.pack_into("<i", body, at + 4, value)
+    return bytes(body)
+
+
+def _load(name: str, body: bytes, kind: int) -> int:
+    block, license_ = ctypes.create_string_buffer(body, len(body)), ctypes.create_string_buffer(_LICENSE)
     log = ctypes.create_string_buffer(_LOG_BYTES)
 
     def attributes(level: int) -> bytes:

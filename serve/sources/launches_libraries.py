@@ -51,6 +51,8 @@ class Library:
 
     Attributes
     ----------
+    uprobes : Uprobes
+        Its programs.
     file : int
         Open, so that it can be probed again when the process by which it was found has gone.
     offsets : dict of str to int
@@ -61,6 +63,7 @@ class Library:
         Its probes: those that stay, and those of the burst that runs.
     """
 
+    uprobes: Uprobes
     file: int
     offsets: dict[str, int]
     standing: bool = False
@@ -76,6 +79,7 @@ class Library:
         """Take its probes away, and let go of it."""
         detach(self.burst)
         detach(self.always)
+        self.uprobes.close()
         os.close(self.file)
 
 
@@ -94,7 +98,8 @@ class Libraries:
 
     Parameters
     ----------
-    uprobes : Uprobes
+    probes : callable
+        Makes the programs for the library of a number.
     watched : callable
         Whether a process belongs to a job: those are looked at more often.
     proc : Path
@@ -102,13 +107,13 @@ class Libraries:
     """
 
     def __init__(
-        self, uprobes: Uprobes, watched: Callable[[int], bool], proc: Path = Path("/proc"),
+        self, probes: Callable[[int], Uprobes], watched: Callable[[int], bool], proc: Path = Path("/proc"),
         standard: tuple[Path, ...] = STANDARD,
     ) -> None:  # fmt: skip
-        self._uprobes, self._watched, self._proc = uprobes, watched, proc
+        self._probes, self._watched, self._proc = probes, watched, proc
         self.libraries: dict[str, Library] = {}
         self.users: dict[ProcessKey, str] = {}
-        self.refused = 0
+        self.refused = self._count = 0
         self._all_read = False
         self._waiting: dict[int, _Waiting] = {}
         self._users_by_pid: dict[int, ProcessKey] = {}
@@ -163,7 +168,7 @@ class Libraries:
     def attach_burst(self) -> None:
         """Probe the frequent calls."""
         for library in self.libraries.values():
-            library.burst, refused = self._uprobes.attach(library.path, library.offsets, IN_BURSTS)
+            library.burst, refused = library.uprobes.attach(library.path, library.offsets, IN_BURSTS)
             self.refused += refused
 
     def detach_burst(self) -> frozenset[str]:
@@ -194,8 +199,9 @@ class Libraries:
             fd = os.open(mapping.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return
-        library = Library(fd, function_offsets(fd, _NAMES), standing)
-        library.always, refused = self._uprobes.attach(library.path, library.offsets, ALWAYS)
+        self._count += 1
+        library = Library(self._probes(self._count), fd, function_offsets(fd, _NAMES), standing)
+        library.always, refused = library.uprobes.attach(library.path, library.offsets, ALWAYS)
         self.refused += refused
         self.libraries[mapping.inode] = library
 

@@ -66,15 +66,21 @@ SEC("maps") int loads;    /* by process, always */
 SEC("maps") int bursts;   /* by process, while launches count */
 SEC("maps") int ring;     /* what was looked up */
 
+/* No map: its address is a number that is put in when the program is loaded for one library. One file may be probed
+   twice, where containers of one image show it under two inodes; both probes run at each call, and only those of the
+   library that a process was first seen with may count. */
+SEC("maps") int library;
+#define LIBRARY ((u64)&library)
+
 enum { LOST_LOADS, LOST_BURSTS, LOST_RING, LOST_NAMES };
 enum { NAMED = 1, ALIAS = 2 };
 enum { MOST_FUNCTIONS = 4096, MOST_NAMES = 32768 }; /* of one process: in a burst; between two looks at `loads` */
-enum { MOST_THREADS_LOG2 = 40, GAP_SHIFT = 5, TWICE_NS = 600 };
+enum { MOST_THREADS_LOG2 = 40, GAP_SHIFT = 5 };
 
 struct function { u32 pid, zero; u64 handle; };
-struct launch { u64 count, threads, first, last, gaps, squares, thread; }; /* gaps in 2^GAP_SHIFT ns */
+struct launch { u64 count, threads, first, last, gaps, squares, library; }; /* gaps in 2^GAP_SHIFT ns */
 struct load { u64 count, names, first; };
-struct burst { u64 graphs, dropped, functions, first, last, thread; };
+struct burst { u64 graphs, dropped, functions, first, library; };
 struct call { u64 a, b, c; };
 struct head { u32 kind, pid; u64 time, handle, other; u32 size, zero; };
 
@@ -108,7 +114,7 @@ INLINE struct load *load_of(u32 pid) {
 }
 
 INLINE struct burst *burst_of(u32 pid) {
-    struct burst fresh = {.first = nanoseconds()}, *found = find(&bursts, &pid);
+    struct burst fresh = {.first = nanoseconds(), .library = LIBRARY}, *found = find(&bursts, &pid);
     if (found) return found;
     put(&bursts, &pid, &fresh, 1);
     found = find(&bursts, &pid);
@@ -119,21 +125,12 @@ INLINE struct burst *burst_of(u32 pid) {
 /* One process may not fill the table for all: beyond MOST_FUNCTIONS its launches are only counted as dropped. */
 INLINE struct launch *begin(struct function *key, u64 now) {
     struct burst *burst = burst_of(key->pid);
-    if (!burst) return 0;
-    struct launch fresh = {.first = now, .last = now};
+    if (!burst || burst->library != LIBRARY) return 0;
+    struct launch fresh = {.first = now, .last = now, .library = LIBRARY};
     if (burst->functions < MOST_FUNCTIONS && !put(&launches, key, &fresh, 1)) add(&burst->functions, 1);
     struct launch *found = find(&launches, key);
     if (!found) add(&burst->dropped, 1);
     return found;
-}
-
-/* One file may be probed twice, where containers of one image show it under two inodes: both probes run in one call of
-   one thread, closer to each other than any two calls. The driver alone takes longer than that. */
-INLINE int again(u64 *last, u64 *thread, u64 now) {
-    u64 self = pid_and_thread();
-    int twice = *thread == self && now - *last < TWICE_NS;
-    *thread = self;
-    return twice;
 }
 
 INLINE void launched(u64 handle, u64 threads) {
@@ -141,10 +138,9 @@ INLINE void launched(u64 handle, u64 threads) {
     u64 now = nanoseconds();
     struct launch *seen = find(&launches, &key);
     if (!seen) seen = begin(&key, now);
-    if (!seen) return;
+    if (!seen || seen->library != LIBRARY) return;
     u64 last = seen->last;
     u64 gap = now > last ? (now - last) >> GAP_SHIFT : 0;
-    if (again(&seen->last, &seen->thread, now)) return;
     seen->last = now;
     add(&seen->count, 1);
     add(&seen->threads, threads);
@@ -191,10 +187,7 @@ PROBE(launch_one) {
 PROBE(graph) {
     if (!counting()) return 0;
     struct burst *burst = burst_of(pid_and_thread() >> 32);
-    u64 now = nanoseconds();
-    if (!burst || again(&burst->last, &burst->thread, now)) return 0;
-    burst->last = now;
-    add(&burst->graphs, 1);
+    if (burst && burst->library == LIBRARY) add(&burst->graphs, 1);
     return 0;
 }
 

@@ -28,9 +28,9 @@ _CALLS: Final = 8192
 _U32: Final = bytes(4)
 
 _FUNCTION: Final = np.dtype([("pid", "<u4"), ("zero", "<u4"), ("handle", "<u8")])
-_LAUNCH: Final = np.dtype([(n, "<u8") for n in ("count", "threads", "first", "last", "gaps", "squares", "thread")])
+_LAUNCH: Final = np.dtype([(n, "<u8") for n in ("count", "threads", "first", "last", "gaps", "squares", "library")])
 _LOAD: Final = np.dtype([(name, "<u8") for name in ("count", "names", "first")])
-_BURST: Final = np.dtype([(name, "<u8") for name in ("graphs", "dropped", "functions", "first", "last", "thread")])
+_BURST: Final = np.dtype([(name, "<u8") for name in ("graphs", "dropped", "functions", "first", "library")])
 _PID: Final = np.dtype([("pid", "<u4")])
 
 Rows = npt.NDArray[Any]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, final
 
@@ -112,9 +113,9 @@ class Tracer:
             stack.callback(self._tables.close)
             self._ring = Ring(self._tables.maps["ring"])
             stack.callback(self._ring.close)
-            uprobes = Uprobes(self._tables.maps, many=places.many)
-            stack.callback(uprobes.close)
-            self.libraries = Libraries(uprobes, watched, places.proc, places.standard)
+            probes = partial(Uprobes, self._tables.maps, many=places.many)
+            probes(0).close()  # what the kernel refuses is known now, not when the first process comes
+            self.libraries = Libraries(probes, watched, places.proc, places.standard)
             stack.callback(self.libraries.close)
             self._cleanup = stack.pop_all()
         self._processes, self.names = Processes(places.proc), Names(MOST_HANDLES)

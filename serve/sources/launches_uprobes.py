@@ -34,11 +34,13 @@ _AT_ONCE: Final = 32
 
 @final
 class Uprobes:
-    """The programs in the kernel, and the places where they run.
+    """The programs of one library, and the places where they run.
 
     Parameters
     ----------
     maps : mapping of str to Map
+    library : int
+        Its number.
     many : bool
         Whether to try links of many places first.
     folder : Path
@@ -52,7 +54,7 @@ class Uprobes:
         If they are refused to this process.
     """
 
-    def __init__(self, maps: Mapping[str, Map], *, many: bool = True, folder: Path = UPROBES) -> None:
+    def __init__(self, maps: Mapping[str, Map], library: int, *, many: bool = True, folder: Path = UPROBES) -> None:
         try:
             self._type = int((folder / "type").read_text())
             self._return_bit = int((folder / "format" / "retprobe").read_text().strip().removeprefix("config:"))
@@ -60,8 +62,8 @@ class Uprobes:
             raise UnsupportedError(
                 "the kernel offers no uprobes", f"{folder} (CONFIG_UPROBE_EVENTS, Linux 4.17)", "Turn the source off.",
             ) from error  # fmt: skip
-        self._single = load_programs(maps)
-        self._many = load_programs(maps, many=True) if many else {}
+        self._single = load_programs(maps, library)
+        self._many = load_programs(maps, library, many=True) if many else {}
 
     def attach(self, path: str, offsets: Mapping[str, int], functions: Iterable[Function]) -> tuple[list[int], int]:
         """Probe those of the functions that a library has.

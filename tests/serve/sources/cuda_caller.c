@@ -6,6 +6,7 @@
      kernel L HEX         cuLibraryGetKernel -> number        function K          cuKernelGetFunction -> number
      name F               cuFuncGetName                       handle N            a handle that nobody looked up
      launch HOW F GX GY GZ BX BY BZ TIMES GAP_NS              graph HOW TIMES     HOW names the driver's function
+     flood HOW TIMES      each with another handle, that nobody looked up
      time HOW F TIMES     launches in a row; RESULT is their nanoseconds
      fork                 goes on as a child                  exec                runs anew */
 #include <dlfcn.h>
@@ -104,6 +105,11 @@ static long obey(char **argv) {
     if (!strcmp(word, "launch") && sscanf(line, "%*s %63s %ld %u %u %u %u %u %u %ld %ld", how, &f, s, s + 1, s + 2, s + 3,
                                           s + 4, s + 5, &times, &gap) == 10) return many(how, f, s, times, gap);
     if (!strcmp(word, "time") && sscanf(line, "%*s %63s %ld %ld", how, &f, &times)) return many(how, f, s, times, 0);
+    if (!strcmp(word, "flood") && sscanf(line, "%*s %63s %ld", how, &times)) {
+        void *at = symbol(how);
+        for (long i = 1; i <= times; i++) launch(how, at, (void *)i, s);
+        return times;
+    }
     if (!strcmp(word, "graph") && sscanf(line, "%*s %63s %ld", how, &times)) {
         for (long i = 0; i < times; i++) ((int (*)(void *, void *))symbol(how))(0, 0);
         return times;
