@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from dataclasses import replace
 from typing import IO, Final, final
@@ -77,16 +78,26 @@ class SlurmCommands:
         env = {"PATH": os.defpath, **kept, "LC_ALL": "C", "SLURM_TIME_FORMAT": "%s"}
         try:
             with _memory() as out, _memory() as err:
-                done = subprocess.run(
-                    command, env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                    timeout=self._timeout_s, check=False, start_new_session=True,
-                )  # fmt: skip
+                code = self._wait(subprocess.Popen(
+                    command, env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+                ))  # fmt: skip
                 text, complaint = _text(out, _MOST_OUTPUT), _text(err, _MOST_COMPLAINT)
-        except (OSError, subprocess.SubprocessError) as error:
+        except subprocess.TimeoutExpired as error:
+            raise ProviderAway(f"{command[0]}: no answer in {self._timeout_s} s") from error
+        except OSError as error:
             raise ProviderAway(f"{command[0]}: {printable(str(error))[:_MOST_COMPLAINT]}") from error
-        if done.returncode:
-            raise ProviderAway(f"{command[0]}: {printable(complaint.strip())}")
+        if code:
+            raise ProviderAway(f"{command[0]}: {printable(complaint.strip()) or f'exit code {code}'}")
         return text
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """One that takes too long is killed with all that it started: sites wrap these commands in scripts."""
+        try:
+            return process.wait(self._timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
 
 
 def _memory() -> IO[bytes]:
