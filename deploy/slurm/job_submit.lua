@@ -11,6 +11,7 @@ local CASES = "/var/lib/hashwarden/slurm/open-cases"
 local GPUS_ONLY = true      -- false: all jobs of these users
 local CONTACT = "your cluster's support"
 local MOST_BYTES = 1048576
+local NO_VAL = slurm.NO_VAL or 4294967294 -- what Slurm calls a number that is not given
 
 local function wants_gpu(job)
     for _, field in ipairs({"tres_per_job", "tres_per_node", "tres_per_socket", "tres_per_task", "gres"}) do
@@ -56,10 +57,12 @@ local function judge(job, partitions)
 end
 
 -- What was refused, held or routed is not won back by changing a job afterwards. A job that is held here has a user's
--- hold, which its owner could release: that sets a priority.
+-- hold, which its owner could release: that sets a priority. Operators may do what Slurm lets them.
 local function judge_change(job, record, modify_uid)
-    local releases = job.priority ~= nil and job.priority ~= 0
-    if modify_uid == 0 or not (releases or job.partition ~= nil or wants_gpu(job)) then return slurm.SUCCESS end
+    local priority = tonumber(job.priority) or NO_VAL
+    local releases = priority ~= 0 and priority ~= NO_VAL
+    if modify_uid ~= tonumber(record.user_id) then return slurm.SUCCESS end
+    if not (releases or job.partition ~= nil or wants_gpu(job)) then return slurm.SUCCESS end
     local case = open_case(tonumber(record.user_id))
     if case == nil then return slurm.SUCCESS end
     slurm.log_user("Case %s on your GPU use is open: GPUs, partition and holds stay as they are. Ask %s.", case, CONTACT)
