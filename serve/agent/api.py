@@ -14,7 +14,7 @@ from hashwarden.errors import HashwardenError, UsageError
 from hashwarden.serve.agent.web import Answer, Peer, json_answer
 from hashwarden.serve.scan.text import printable
 
-__all__ = ["Api", "Probes", "View", "name_of"]
+__all__ = ["Api", "Probes", "View", "name_of", "socket_access"]
 
 _CASE: Final = re.compile(r"/v1/cases/([A-Za-z0-9._-]{1,64})(?:/(approve|reject))?")
 _REASON: Final = 500
@@ -38,6 +38,19 @@ def name_of(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def socket_access(approvers: Sequence[str]) -> tuple[int, int]:
+    """Mode and group of the socket's file: as few as may approve can hold its threads; -1 for no other group."""
+    groups = [name[1:] for name in approvers if name.startswith("@")]
+    if set(approvers) <= {"root"}:
+        return 0o600, -1
+    if len(groups) == 1 and set(approvers) <= {"root", f"@{groups[0]}"}:
+        try:
+            return 0o660, grp.getgrnam(groups[0]).gr_gid
+        except KeyError:
+            raise UsageError(f"the group {groups[0]!r}", "a group of this machine", "Correct http.approvers.") from None
+    return 0o666, -1
 
 
 @final

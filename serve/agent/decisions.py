@@ -96,7 +96,7 @@ class Decisions:
         parts, key = self._parts, case.job["key"]
         job = parts.table.jobs.get(key)
         verdicts = [one.verdict for one in parts.judge.watched.values() if one.job.key == key]
-        path = write_bundle(
+        bundle = write_bundle(
             parts.folder.part("evidence"), case=case.model_dump(mode="json"),
             job=job if job is not None else Job(key, case.job["kind"], case.job["id"]),
             verdicts=verdicts, runs=parts.window.runs(key, {d.gpu: d for d in parts.runner.devices},
@@ -104,7 +104,7 @@ class Decisions:
             launches=parts.board.of(parts.table.processes(key)), code={}, model=dict(parts.scorer.identity),
             policy={"sha256": parts.policy.sha256, "mode": parts.policy.mode},
         )  # fmt: skip
-        return str(path), path.sha256
+        return str(bundle.path), bundle.sha256
 
     def _count(self, outcome: Outcome) -> None:
         self._metrics.totals["actions", (("result", outcome.result.value),)] += 1

@@ -8,7 +8,7 @@ from threading import Event
 from typing import final
 
 from hashwarden.serve.agent.agent import Agent
-from hashwarden.serve.agent.api import Api, Probes
+from hashwarden.serve.agent.api import Api, Probes, socket_access
 from hashwarden.serve.agent.build import build
 from hashwarden.serve.agent.config import Config
 from hashwarden.serve.agent.logs import set_up
@@ -39,9 +39,10 @@ class Service:
         try:
             self.agent = Agent(parts)
             show = self.agent.show
-            self.probes = self._serve(config.http.listen, Probes(show))
-            where = config.run_dir / config.http.socket if config.http.socket else ""
-            self.api = self._serve(where, Api(show, config.http.approvers))
+            http = config.http
+            self.probes = self._serve(http.listen, Probes(show))
+            where = config.run_dir / http.socket if http.socket else ""
+            self.api = self._serve(where, Api(show, http.approvers), *socket_access(http.approvers))
             self.telemetry = Telemetry(config.telemetry, show)
             parts.steps.closing.callback(self.telemetry.close)
             self.agent.start()
@@ -62,7 +63,8 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
 
-    def _serve(self, where: str | Path, handler: Handler) -> Server | None:
+    def _serve(self, where: str | Path, handler: Handler, mode: int = 0, group: int = -1) -> Server | None:
         if not where:
             return None
-        return self.agent.parts.steps.run(f"answer on {where}", lambda: Server(where, handler), Server.close)
+        steps = self.agent.parts.steps
+        return steps.run(f"answer on {where}", lambda: Server(where, handler, mode, group), Server.close)

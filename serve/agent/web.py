@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -22,8 +23,9 @@ from hashwarden.serve.agent.logs import said
 __all__ = ["BODY_BYTES", "Answer", "Handler", "Peer", "Server", "application", "json_answer"]
 
 BODY_BYTES: Final = 64 * 1024
-_THREADS: Final = 4
-_TIMEOUT_S: Final = 5
+_THREADS: Final = 16
+_TIMEOUT_S: Final = 2
+"""A client that says nothing for so long loses its thread."""
 _WAITING: Final = 32
 
 
@@ -96,7 +98,9 @@ class Server:
         ``HOST:PORT``, ``[V6]:PORT``, or the path of a Unix socket.
     handler : Handler
     mode : int
-        Of the socket's file. Everybody may connect: who may do what is decided by who they are.
+        Of the socket's file: who may connect at all. What they may do is decided by who they are.
+    group : int
+        Of the socket's file; -1 for that of this process.
 
     Raises
     ------
@@ -106,15 +110,15 @@ class Server:
         If the address cannot be used.
     """
 
-    def __init__(self, where: str | Path, handler: Handler, mode: int = 0o666) -> None:
+    def __init__(self, where: str | Path, handler: Handler, mode: int = 0o600, group: int = -1) -> None:
         try:
             from cheroot.wsgi import Server as Wsgi
         except ImportError:
             raise MissingExtraError.of("cheroot", "node") from None
         self._path = where if isinstance(where, Path) else None
-        bind: Any = str(where) if self._path else _address(str(where))
         if self._path is not None:
             _make_way(self._path)
+        bind: Any = str(where) if self._path else _address(str(where))
         self._server = Wsgi(
             bind, application(handler), numthreads=_THREADS, max=_THREADS, request_queue_size=_WAITING,
             timeout=_TIMEOUT_S, shutdown_timeout=1, server_name="hashwarden", peercreds_enabled=self._path is not None,
@@ -123,11 +127,9 @@ class Server:
         self._server.max_request_body_size = BODY_BYTES
         self._server.max_request_header_size = 16 * 1024
         vars(self._server)["error_log"] = _told
-        try:
-            self._server.prepare()
-        except OSError as error:
-            raise UsageError(str(error), "an address that is free", "Change http.listen.", where=str(where)) from None
+        self._server.prepare()
         if self._path is not None:
+            os.chown(self._path, -1, group)
             self._path.chmod(mode)
         self._thread = threading.Thread(target=self._serve, name=f"http {where}", daemon=True)
         self._thread.start()
@@ -160,7 +162,15 @@ def _address(where: str) -> tuple[str, int]:
     host, _, port = where.rpartition(":")
     if not host or not port.isdigit() or not int(port) < 65536:
         raise UsageError(f"the address {where!r}", "HOST:PORT", "Correct http.listen, or leave it empty.")
-    return host.strip("[]"), int(port)
+    address = host.strip("[]"), int(port)
+    try:  # cheroot would leave its socket open if this failed
+        family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UsageError(str(error), "an address that is free", "Change http.listen.", where=where) from None
+    return address
 
 
 def _make_way(path: Path) -> None:

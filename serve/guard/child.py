@@ -20,6 +20,8 @@ from hashwarden.serve.schedulers.signals import Ended, end_processes, facts_of
 __all__ = ["Child", "credentials_of"]
 
 _LINE_BYTES: Final = 4096
+_LAST_S: Final = 1.0
+"""For the supervisor to tell that a command has ended."""
 
 
 def credentials_of(user: str) -> Credentials:
@@ -109,7 +111,8 @@ class Child:
         return end_processes(self.family, grace_s)
 
     def close(self) -> None:
-        """Let the supervisor go, and take the terminal back."""
+        """Let the supervisor go, and take the terminal back; a command that still runs is ended by it."""
+        self.poll(_LAST_S if self.group and facts_of(self.group) is None else 0.0)
         for descriptor in (self._say, self._hear):
             with suppress(OSError):
                 os.close(descriptor)

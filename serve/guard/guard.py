@@ -82,6 +82,9 @@ class Guard:
         self._runner = Runner(makers(order.sources, self._options()))
         self._verdict: JobVerdict | None = None
         self._told_states: set[str] = set()
+        self._down: set[str] = set()
+        self._sightless_s = 0.0
+        self._looked_s = self._clocks.monotonic()
 
     def run(self, stop: Event) -> Report:
         """Begin the command, and watch it to its end.
@@ -97,7 +100,9 @@ class Guard:
             If the command cannot be started.
         """
         self._runner.open(_OPEN_S)
+        self._looked_s = self._clocks.monotonic()
         for name, error in self._runner.errors.items():
+            self._down.add(name)
             self._told(f"the source {name} cannot be read: {error}")
         self._child.go()
         try:
@@ -119,6 +124,9 @@ class Guard:
         time_s, unix_s = self._clocks.monotonic(), self._clocks.unix()
         readings = self._runner.read(0.9 * self._order.period_s / self._order.speed)
         self._gpus = self._used(readings)
+        if not any(health.success for health in self._runner.health.values()):
+            self._sightless_s += time_s - self._looked_s
+        self._looked_s = time_s
         self._judge.step(joined(readings, self._jobs_on, self._order.period_s), time_s)
         [seen] = self._judge.observe([self._with_gpus()], time_s, unix_s)
         if self._is_over(seen):
@@ -156,10 +164,12 @@ class Guard:
         left = len(self._child.family()) if code is not None else 0
         ends = why != "command" or stopped or (left > 0 and not self._order.leave)
         ended = self._child.end(self._order.grace_s) if ends else None
-        problems += [f"{name}: {health.error}" for name, health in self._runner.health.items() if health.error]
+        problems += [f"{name}: {health.error}" for name, health in self._runner.health.items()
+                     if health.error and name not in self._down]  # fmt: skip
         return Report(
             code=self._code(why), why=why, verdict=self._verdict, bundle=bundle, ended=ended,
-            watched_s=self._coverage.total_of(self._job.key) - self._unseen(), blind_s=self._unseen(),
+            watched_s=self._coverage.total_of(self._job.key) - self._coverage.blind_of(self._job.key),
+            blind_s=self._unseen(), sightless=self._sightless_s > 0,
             problems=tuple(problems), left=left,
         )  # fmt: skip
 
@@ -182,7 +192,7 @@ class Guard:
             folder = self._order.evidence
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            path = write_bundle(
+            bundle = write_bundle(
                 folder, case={"id": f"guard-{stamp}-{os.getpid()}", "command": list(self._order.command)},
                 job=self._with_gpus(), verdicts=worst,
                 runs=self._window.runs(self._job.key, {d.gpu: d for d in self._runner.devices}),
@@ -190,7 +200,7 @@ class Guard:
             )  # fmt: skip
         except (HashwardenError, OSError) as error:
             return None, [f"the evidence could not be written: {error}"]
-        return path, []
+        return bundle.path, []
 
     def _options(self) -> Options:
         order = self._order
@@ -219,4 +229,5 @@ class Guard:
         return tuple(found)
 
     def _unseen(self) -> float:
-        return self._coverage.blind_of(self._job.key)
+        """Seconds in which a GPU was used unseen, or no source could say whether one is."""
+        return max(self._sightless_s, self._coverage.blind_of(self._job.key))

@@ -31,7 +31,9 @@ class Report:
     ended : Ended or None
         What was ended.
     watched_s, blind_s : float
-        Seconds that the command used a GPU and was seen, or was not.
+        Seconds that the command used a GPU and was seen, or was not; also those in which no source worked.
+    sightless : bool
+        Whether there was a time when no source worked.
     problems : tuple of str
         Sources that failed, in words; evidence that could not be written.
     left : int
@@ -45,5 +47,6 @@ class Report:
     ended: Ended | None
     watched_s: float
     blind_s: float
+    sightless: bool
     problems: tuple[str, ...]
     left: int

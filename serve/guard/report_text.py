@@ -18,7 +18,7 @@ def words_of(report: Report, order: Order, *, quiet: bool = False) -> Iterator[s
         yield f"ended: {verdict.state} {verdict.family or 'mining'} after {seconds:,.0f} s of samples"
         yield from (f"  {reason}" for reason in verdict.reasons)
     elif report.why == "blind":
-        yield f"ended: it used a GPU for {report.blind_s:,.0f} s without being seen (--blind {order.blind_s:g}s)"
+        yield f"ended: it ran for {report.blind_s:,.0f} s without being seen (--blind {order.blind_s:g}s)"
     elif report.why == "lost":
         yield "the supervisor was killed: what the command left behind cannot be told any longer; use --user"
     if report.ended is not None and (report.ended.asked or report.ended.left):
@@ -33,7 +33,7 @@ def words_of(report: Report, order: Order, *, quiet: bool = False) -> Iterator[s
     if report.left and order.leave:
         yield f"{report.left} processes of the command go on, unwatched"
     if report.blind_s >= 1:
-        seen = f"seen for {report.watched_s:,.0f} s"
-        yield f"a GPU was used for {report.blind_s:,.0f} s that could not be seen ({seen}): no verdict on these"
+        what = "no source worked" if report.sightless else "a GPU was used and could not be seen"
+        yield f"for {report.blind_s:,.0f} s {what} (seen for {report.watched_s:,.0f} s): no verdict on these"
     if report.why == "command" and report.verdict is not None and report.verdict.state in ("watching", "suspect"):
         yield f"{report.verdict.state}: {report.verdict.reasons[0] if report.verdict.reasons else ''}"
