@@ -26,6 +26,7 @@ __all__ = [
     "ProbeDevice",
     "Timing",
     "require_memory",
+    "require_mode",
     "require_usable",
 ]
 
@@ -153,6 +154,24 @@ class ProbeDevice(Protocol):
         """Give all memory back; may be called twice."""
 
 
+def require_mode(mode: ComputeMode, where: str) -> None:
+    """Refuse a GPU that does not let in a second process.
+
+    Raises
+    ------
+    PrivilegeError
+        If its compute mode lets in one process only, or none.
+    """
+    if mode is not ComputeMode.DEFAULT:
+        who = "no process" if mode is ComputeMode.PROHIBITED else "one process only, and a job needs it"
+        raise PrivilegeError(
+            f"compute mode {mode.name} (lets in {who})",
+            "compute mode DEFAULT",
+            "Leave the probes off on this GPU, or let an administrator set: nvidia-smi -c DEFAULT.",
+            where=where,
+        )
+
+
 def require_usable(facts: DeviceFacts, needed: int) -> None:
     """Refuse a GPU on which probes must not or cannot run, before a context is opened.
 
@@ -172,15 +191,7 @@ def require_usable(facts: DeviceFacts, needed: int) -> None:
     MemoryShortError
         If less memory is free than context, probes and spare room take.
     """
-    mode = facts.compute_mode
-    if mode is not ComputeMode.DEFAULT:
-        who = "no process" if mode is ComputeMode.PROHIBITED else "one process only, and a job needs it"
-        raise PrivilegeError(
-            f"compute mode {mode.name} (lets in {who})",
-            "compute mode DEFAULT",
-            "Leave the probes off on this GPU, or let an administrator set: nvidia-smi -c DEFAULT.",
-            where=facts.name,
-        )
+    require_mode(facts.compute_mode, facts.name)
     if facts.driver < facts.runtime:
         raise NoDeviceError(
             f"a driver for CUDA {_version(facts.driver)}",

@@ -19,7 +19,7 @@ from hashwarden.serve.sources.nvml_calls import DeviceLost, Nvml
 from hashwarden.serve.sources.nvml_device import NvmlDevice, sees_host_pids
 from hashwarden.serve.sources.source import Device, Options, Reading, SourceLost
 
-__all__ = ["NvmlSource", "make"]
+__all__ = ["NvmlSource", "found_devices", "make"]
 
 EMPTY_READS: Final = 3
 """So many readings in a row without a single value, and the device counts as lost: its handle is stale, as after a
@@ -80,8 +80,8 @@ class NvmlSource:
         self._nvml = Nvml()
         host = sees_host_pids()
         found = [
-            NvmlDevice(self._nvml, device, handle, whole, self._options.own_pids, host)
-            for device, handle, whole in _devices(self._nvml)
+            NvmlDevice(self._nvml, device, handle, whole, self._options.own_pids, host, self._options.helpers)
+            for device, handle, whole in found_devices(self._nvml)
             if self._options.wants(device)
         ]
         if not found:
@@ -137,7 +137,7 @@ class NvmlSource:
             self._backoff.failed(now)
 
 
-def _devices(nvml: Nvml) -> Iterator[tuple[Device, Any, Any]]:
+def found_devices(nvml: Nvml) -> Iterator[tuple[Device, Any, Any]]:
     """Every device with its handle and the handle of its whole GPU; a GPU that cannot be reached is passed over."""
     driver = nvml.call("nvmlSystemGetDriverVersion") or ""
     version = nvml.call("nvmlSystemGetCudaDriverVersion") or 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from hashwarden.serve.sources.gpm import Gpm
+from hashwarden.serve.sources.helpers import Helpers
 from hashwarden.serve.sources.nvml_calls import Nvml
 from hashwarden.serve.sources.nvml_energy import Energy
 from hashwarden.serve.sources.source import Device
@@ -61,6 +62,8 @@ class NvmlDevice:
         From the device's UUID to the processes of the job that it belongs to; an empty set if unknown.
     host_pids : bool
         See `sees_host_pids`.
+    helpers : Helpers
+        This program's own processes, which do not count.
 
     Attributes
     ----------
@@ -70,11 +73,11 @@ class NvmlDevice:
 
     def __init__(  # noqa: PLR0913, PLR0917
         self, nvml: Nvml, device: Device, handle: Any, whole: Any,  # noqa: ANN401
-        own_pids: Callable[[str], frozenset[int]], host_pids: bool,
+        own_pids: Callable[[str], frozenset[int]], host_pids: bool, helpers: Helpers,
     ) -> None:  # fmt: skip
         self.device = device
         self._nvml, self._handle = nvml, handle
-        self._own_pids, self._host_pids = own_pids, host_pids
+        self._own_pids, self._host_pids, self._helpers = own_pids, host_pids, helpers
         self._gpm, self._energy = Gpm(nvml, device, whole), Energy()
         self._limits: dict[str, float] = {}
         self._limits_s = float("-inf")
@@ -180,6 +183,7 @@ class NvmlDevice:
         lists = [self._nvml.first(kind, self._handle, of=self.device.gpu) for kind in (_COMPUTE, _GRAPHICS)]
         if lists[0] is not None:
             pids = frozenset(process.pid for found in lists if found is not None for process in found)
+            pids -= self._helpers.pids
             yield "process_count", float(len(pids))
             own = self._own_pids(self.device.gpu)
             ours = self._host_pids or bool(pids & own)  # whether the numbers are those of our namespace

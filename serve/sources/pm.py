@@ -1,9 +1,9 @@
 """The source ``pm``: what CUPTI's PM sampling saw in a burst, as channels.
 
-Opt-in: it takes root, and one GPU's counters have one reader. So it samples for a second in thirty and lets go of the
-counters in between; where another reader has them it comes back later, and while a file is there that root puts
-(`hold_file`), as before a user's profiling, it does not sample at all. It does not look for profilers by their names:
-a job that calls itself one would be rid of it.
+Opt-in: it takes root, and one GPU's counters have one reader. So it samples for a second in thirty, at moments drawn
+at random, and lets go of the counters in between. Where another reader has them it comes back later, and while a file
+is there that root puts (`hold_file`), before a user profiles say, it does not sample at all. It does not look for
+profilers by their names: a job that calls itself one would be rid of it.
 
 Not tried on a GPU; `hashwarden.kernels.streams.metric_sets.UNVERIFIED` says what only a GPU can tell.
 """
@@ -22,6 +22,7 @@ from hashwarden.errors import HashwardenError, NoDeviceError, UsageError
 from hashwarden.kernels.streams.collector import SamplerBusyError
 from hashwarden.kernels.streams.privilege import lock_folder
 from hashwarden.kernels.streams.sampler import Sampler
+from hashwarden.serve.sources.duty import Duty
 from hashwarden.serve.sources.pm_burst import RHYTHM_WINDOW_S, Burst
 from hashwarden.serve.sources.source import Device, NoData, Options, Reading
 
@@ -94,6 +95,8 @@ class PmSource:
         Waits so many seconds.
     hold : Path, optional
         See `hold_file`.
+    uniform : callable, optional
+        See `hashwarden.serve.sources.duty.Duty`.
 
     Attributes
     ----------
@@ -115,6 +118,7 @@ class PmSource:
         unix: Callable[[], float] = time.time,
         wait: Callable[[float], object] = time.sleep,
         hold: Path | None = None,
+        uniform: Callable[[], float] | None = None,
     ) -> None:
         self._always = options.burst_s >= options.every_s
         if not self._always and not LEAST_BURST_S <= options.burst_s <= MOST_BURST_S:
@@ -125,7 +129,7 @@ class PmSource:
         self._chosen: list[tuple[int, Device]] = []
         self._open: list[Burst] = []
         self._cleanup = ExitStack()
-        self._next_s = float("-inf")
+        self._duty = Duty(options.every_s) if uniform is None else Duty(options.every_s, uniform)
         self._busy = self.aside = 0
         self._error: HashwardenError | None = None
 
@@ -142,7 +146,8 @@ class PmSource:
         if not self._chosen:
             wanted = ", ".join(self._options.gpus)
             raise NoDeviceError(f"no GPU of CUDA is {wanted}", "a number or UUID of `nvidia-smi -L`", "Correct it.")
-        self._busy, self._next_s, self._error = 0, float("-inf"), None
+        self._busy, self._error = 0, None
+        self._duty.wait(self._clock(), 0.0)
         with suppress(SamplerBusyError):
             self._begin()
         if not self._always:
@@ -159,13 +164,13 @@ class PmSource:
         SamplerBusyError
             If somebody else has had them `PATIENCE` times in a row.
         """
-        if self._clock() < self._next_s:
+        if not self._duty.due(self._clock()):
             raise self._error or NoData("it is not time for a burst")
         self._error = None
         if self._hold.exists():
             self._end()
             self.aside += 1
-            self._next_s = self._clock() + min(self._options.every_s, HOLD_LOOK_S)
+            self._duty.wait(self._clock(), min(self._options.every_s, HOLD_LOOK_S))
             raise NoData(f"{self._hold} is there: the counters are left to somebody else")
         if not self._open:
             self._begin_or_step_aside()
@@ -195,12 +200,14 @@ class PmSource:
         except SamplerBusyError as error:
             self.aside += 1
             self._busy += 1
-            self._next_s = now + min(self._options.every_s * 2 ** min(self._busy, 10), LONGEST_ASIDE_S)
+            self._duty.wait(now, min(self._options.every_s * 2 ** min(self._busy, 10), LONGEST_ASIDE_S))
             if self._busy >= PATIENCE:
                 self._error = error
                 raise
             raise NoData("somebody else reads the counters") from None
-        self._busy, self._next_s = 0, float("-inf") if self._always else now + self._options.every_s
+        self._busy = 0
+        if not self._always:
+            self._duty.looked(now)
 
     def _begin(self) -> None:
         """Enable the samplers of all GPUs that nobody else samples.

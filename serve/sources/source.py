@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hashwarden.model.channels import CHANNELS, INDEX
 from hashwarden.serve.jobs.job import Owner
 from hashwarden.serve.launch_board import LaunchBoard
+from hashwarden.serve.sources.helpers import Helpers
 
 __all__ = ["F32", "Device", "NoData", "Options", "Reading", "Source", "SourceLost", "vector"]
 
@@ -136,6 +137,8 @@ class Options:
         For sources with a duty cycle (``launches``, ``pm``, ``probe``): how long they look, and how often.
     code_cpu_ratio : float
         For ``code``: share of one core that reading machine code may take, in the long run.
+    helpers : Helpers
+        Where a source notes processes of this program's own that stand on GPUs (``probe``): no source counts them.
     dcgm_url : str
         For ``dcgm``: where dcgm-exporter answers.
     prometheus_url : str
@@ -156,6 +159,7 @@ class Options:
     burst_s: float = 1.0
     every_s: float = 30.0
     code_cpu_ratio: float = 0.005
+    helpers: Helpers = field(default_factory=Helpers)
     dcgm_url: str = "http://127.0.0.1:9400/metrics"
     prometheus_url: str = ""
     clock: Callable[[], float] = time.monotonic

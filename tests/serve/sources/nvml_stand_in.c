@@ -172,6 +172,7 @@ int nvmlDeviceGetUtilizationRates(Device *d, unsigned *both) {
     both[0] = (unsigned)number("gpu", 97), both[1] = (unsigned)number("memory", 40);
     return OK;
 }
+int nvmlDeviceGetComputeMode(Device *d, unsigned *mode) { WHOLE(d); *mode = (unsigned)number("compute_mode", 0); return OK; }
 int nvmlDeviceGetPowerUsage(Device *d, unsigned *mw) { WHOLE(d); *mw = (unsigned)number("power", 350000); return OK; }
 int nvmlDeviceGetEnforcedPowerLimit(Device *d, unsigned *mw) { WHOLE(d); *mw = (unsigned)number("limit", 700000); return OK; }
 int nvmlDeviceGetTotalEnergyConsumption(Device *d, uint64_t *mj) {
@@ -209,7 +210,7 @@ int nvmlDeviceGetCurrentClocksThrottleReasons(Device *d, unsigned long long *bit
 }
 int nvmlDeviceGetMemoryInfo(Device *d, unsigned long long *three) {
     BEGIN(d);
-    three[0] = 80ull << 30, three[2] = 20ull << 30, three[1] = three[0] - three[2];
+    three[0] = 80ull << 30, three[2] = (unsigned long long)number("used_gib", 20) << 30, three[1] = three[0] - three[2];
     return OK;
 }
 int nvmlDeviceGetPcieThroughput(Device *d, unsigned way, unsigned *kb) { WHOLE(d); *kb = 2048 * (way + 1); return OK; }

@@ -56,7 +56,14 @@ class Bench:
 
     def source(self, devices=((3, GPU),), **options):
         made = PmSource(
-            Options(**options), lambda: list(devices), self.sampler, self.clock, lambda: 1e9, self.wait, self.hold
+            Options(**options),
+            lambda: list(devices),
+            self.sampler,
+            self.clock,
+            lambda: 1e9,
+            self.wait,
+            self.hold,
+            lambda: 0.5,
         )
         self.made.append(made)
         return made
@@ -188,7 +195,7 @@ def test_a_burst_is_polled_while_it_lasts_and_is_one_reading(bench):
     bench.driver.made.decodings = [samples(bench, alu=value) for value in (0, 20, 40, 60, 80)]
     (reading,) = source.read()
     assert reading.values["pm_alu_ratio"] == pytest.approx(0.4)
-    assert reading.time_s == 10.5
+    assert reading.time_s == pytest.approx(10.5)
     assert len(bench.waits) == 5
 
 
