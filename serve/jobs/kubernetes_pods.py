@@ -110,7 +110,7 @@ def read_pod(document: Mapping[str, Any]) -> Pod | None:
         namespace=namespace,
         name=name,
         service_account=_text(spec.get("serviceAccountName")),
-        owner=f"{_text(owner.get('kind'))}/{_text(owner.get('name'))}" if owner else "",
+        owner=f"{_text(owner.get('kind'))}/{_text(owner.get('name'))}" if _text(owner.get("name")) else "",
         qos=_text(status.get("qosClass")),
         labels=dict([pair for pair in labels if pair[0]][:MOST_LABELS]),
         containers=tuple(_containers(spec, status)),

@@ -117,6 +117,15 @@ def _text(data: memoryview) -> str:
     return str(data, "utf-8", "replace")
 
 
+def _last_text(data: memoryview) -> str:
+    """Field 1 of a message that has nothing else; given twice, the last counts."""
+    text = ""
+    for number, field in _fields(data):
+        if number == 1:
+            text = _text(field)
+    return text
+
+
 @final
 class _Budget:
     """What one answer may still hold."""
@@ -135,7 +144,7 @@ def _claim(data: memoryview, budget: _Budget) -> Claim:
     for number, field in _fields(data):
         if number == 1:
             budget.spend()
-            cdi += [_text(name) for inner, name in _fields(field) if inner == 1]
+            cdi.append(_last_text(field))
         elif number in named:
             named[number] = _text(field)
         elif number == 5:
