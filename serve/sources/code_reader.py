@@ -1,8 +1,11 @@
 """Reads the machine code of processes, in a process of its own that ends when it has answered.
 
 It opens and hashes; what the bytes mean is found out by workers behind the walls of `hashwarden.serve.scan`; here
-their tables, which are checked, are scored. It is apart from the agent because the decoder, the kernel model and a
-library's kernels take more memory than the agent may have for good, and none of it is needed between two readings.
+their tables, which are checked, are scored. Processes of different users are read by different workers, and what was
+found for one user is not taken for another: whoever gets a worker to lie gets it to lie of himself.
+
+It is apart from the agent because the decoder, the kernel model and a library's kernels take more memory than the
+agent may have for good, and none of it is needed between two readings.
 """
 
 from __future__ import annotations
@@ -76,6 +79,7 @@ class _Process:
     key: ProcessKey
     held: OpenedProcess
     mappings: list[Mapping] = field(default_factory=list)
+    uid: int = -1
     state: State = "read"
     keys: list[str] = field(default_factory=list)
     loose: list[Rows] = field(default_factory=list)
@@ -125,7 +129,9 @@ class CodeReader:
             for process in held:
                 stack.callback(process.held.close)
                 self._survey(process)
-            self._read([*self._files.values(), *(_Target([process]) for process in held if process.mappings)])
+            targets = [*self._files.values(), *(_Target([process]) for process in held if process.mappings)]
+            for uid in dict.fromkeys(target.owners[0].uid for target in targets):
+                self._read([target for target in targets if target.owners[0].uid == uid])
             told = tuple(self._told(process) for process in held)
         self._store.save()
         return Answer(told, dict(self.counts))
@@ -138,7 +144,8 @@ class CodeReader:
         if isinstance(mappings, TargetError):
             process.state = "refused" if isinstance(mappings, PermissionError_) else "gone"
             return
-        if _started(process.key.pid) != process.key.started or process.held.is_gone():
+        process.uid = _user(process.key.pid)
+        if process.uid < 0 or _started(process.key.pid) != process.key.started or process.held.is_gone():
             process.state = "gone"
             return
         process.mappings = mappings
@@ -169,10 +176,10 @@ class CodeReader:
             return
         self.counts["files"] += 1
         trusted = not written and not code_files.volatile(opened.descriptor)
-        name = identity(os.fstat(opened.descriptor))
+        name = f"{process.uid}/{identity(os.fstat(opened.descriptor))}"
         key = self._store.known(name) if trusted else None
         if key is None:
-            content = f"sha256:{code_files.hashed(opened.descriptor, opened.size)}"
+            content = _content(process, code_files.hashed(opened.descriptor, opened.size))
             key = self._store.known(content)
             if key is None:
                 self._wanted(process, mapping, content, name if trusted else "")
@@ -297,13 +304,13 @@ class CodeReader:
 
     def _keep_file(self, target: _Target) -> None:
         rows = merged(target.rows, MOST_ROWS)
-        key = self._store.key(target.copied) if len(rows) else EMPTY
+        content = _content(target.owners[0], target.copied)
+        key = self._store.key(content) if len(rows) else EMPTY
         if len(rows) and not self._store.write(key, rows):
             self.counts["disk_refusals"] += 1
             return
         self.counts["files_read"] += 1
-        same = f"sha256:{target.copied}" == target.content
-        self._store.learn([f"sha256:{target.copied}", *(target.names if same else ())], key)
+        self._store.learn([content, *(target.names if content == target.content else ())], key)
         for process in target.owners:
             process.keys += [key] if key != EMPTY else []
 
@@ -322,6 +329,20 @@ class CodeReader:
         key = self._store.process_key(process.key)
         own = [key] if self._store.has(key) else []
         return Told(process.key, process.state, (*dict.fromkeys(process.keys), *own))
+
+
+def _content(process: _Process, digest: str) -> str:
+    """What content is called: by its user too, for what one user's bytes made a worker say is nobody else's truth."""
+    return f"{process.uid}/sha256:{digest}"
+
+
+def _user(pid: int) -> int:
+    """The real user of a process, who started it, not whom a set-user-ID bit made of it; -1 if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_bytes()
+        return int(next(line.split()[1] for line in text.splitlines() if line.startswith(b"Uid:")))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return -1
 
 
 def _started(pid: int) -> int:

@@ -1,8 +1,10 @@
 """What was read before: a folder with one index per content, and a table that says which file has which content.
 
-Content is known by its SHA-256 together with the version and the model, never by a path or a build id, which anybody
-can write into a file. That a file still has the content that it had is believed by device, inode, size and both times
-of change, as the kernel keeps them, and only where the kernel keeps them honestly (`volatile`).
+Content is known by its SHA-256 and the user who ran it, together with the version and the model; never by a path or a
+build id, which anybody can write into a file. That a file still has the content that it had is believed by device,
+inode, size and both times of change, as the kernel keeps them, and only where the kernel keeps them honestly
+(`hashwarden.serve.sources.code_files.volatile`).
+
 The folder must be the agent's own and closed to others, since a planted index would be a planted verdict.
 """
 
@@ -75,7 +77,7 @@ class CodeStore:
         self._tries: dict[str, int] = {}
 
     def key(self, content: str) -> str:
-        """The name under which content of this SHA-256 is kept."""
+        """The name under which the content of this user and SHA-256 is kept."""
         return sha256(f"{self._stamp}/{content}".encode()).hexdigest()
 
     @staticmethod
@@ -104,7 +106,7 @@ class CodeStore:
             file.write(text.encode())
 
     def known(self, name: str) -> str | None:
-        """The key of a file's content, by `identity` or by ``sha256:…``; None if it has to be read."""
+        """The key of a file's content, by user and `identity` or SHA-256; None if it has to be read."""
         key = self._known.get(name)
         if key is None or (key != EMPTY and not self.has(key)):
             return None

@@ -219,7 +219,7 @@ def test_a_file_that_is_never_read_to_its_end_is_given_up(tmp_path, crowd, monke
     key = crowd.start("slow", f"mapped={crowd.file('slow', cubin('slow'))}")
     store = CodeStore(tmp_path / "store", "model")
     with crowd.folder.joinpath("slow").open("rb") as file:
-        content = f"sha256:{code_files.hashed(file.fileno(), 1 << 20)}"
+        content = f"{os.getuid()}/sha256:{code_files.hashed(file.fileno(), 1 << 20)}"
     for _ in range(code_reader.TRIES):
         store.begin(content)
     store.save()
@@ -247,8 +247,29 @@ def test_content_that_changes_between_the_hash_and_the_reading_poisons_nothing(t
     crowd.file("swapped", shown)
     with path.open("rb") as now, crowd.folder.joinpath("swapped").open("rb") as before:
         hashes = [code_files.hashed(file.fileno(), os.fstat(file.fileno()).st_size) for file in (now, before)]
-    assert store.known(f"sha256:{hashes[0]}")
-    assert store.known(f"sha256:{hashes[1]}") is None
+    assert store.known(f"{os.getuid()}/sha256:{hashes[0]}")
+    assert store.known(f"{os.getuid()}/sha256:{hashes[1]}") is None
+
+
+def test_what_was_read_for_one_user_is_not_believed_for_another(tmp_path, crowd, monkeypatch):
+    """Whoever gets a worker to lie about a file gets it to lie of himself only."""
+    path = crowd.file("shared", cubin("shared"))
+    mine = crowd.start("mine", f"mapped={path}")
+    theirs = crowd.start("theirs", f"mapped={path}", "hidden=")
+    pools = []
+    real = code_reader.read_targets
+
+    def counted(targets, *more, **named):
+        pools.append(len(targets))
+        return real(targets, *more, **named)
+
+    monkeypatch.setattr(code_reader, "read_targets", counted)
+    monkeypatch.setattr(code_reader, "memory_ranges", lambda _: [])
+    told, _, store = read(tmp_path, mine, theirs)
+    assert len(pools) == 2
+    assert [len(told[key].keys) for key in (mine, theirs)] == [1, 1]
+    assert told[mine].keys != told[theirs].keys
+    assert kernels(store, told[mine], "shared").keys() == kernels(store, told[theirs], "shared").keys() == {"shared"}
 
 
 def test_a_process_of_another_user_is_refused_without_rights(tmp_path):
