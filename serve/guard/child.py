@@ -15,7 +15,7 @@ from typing import Any, Final, final
 from hashwarden.errors import PrivilegeError, UsageError
 from hashwarden.serve.guard.supervisor import Credentials, descendants, supervise
 from hashwarden.serve.jobs.job import ProcessKey
-from hashwarden.serve.schedulers.signals import Ended, end_processes, facts_of
+from hashwarden.serve.schedulers.signals import Ended, end_processes, facts_of, in_group, with_relatives
 
 __all__ = ["Child", "credentials_of"]
 
@@ -68,6 +68,7 @@ class Child:
         os.close(tell)
         self._text = b""
         self.group = 0
+        self._seen: list[ProcessKey] = []
         self.code: int | None = None
         self.problem = ""
 
@@ -93,8 +94,15 @@ class Child:
         return self.code
 
     def family(self) -> list[ProcessKey]:
-        """All processes that descend from the command, those that left their group or session too."""
-        return descendants(self.supervisor)
+        """All processes that descend from the command, those that left their group or session too.
+
+        Once the supervisor was killed, only those that were seen before, what they started, and the command's group.
+        """
+        if not self.supervisor_is_gone():
+            self._seen = descendants(self.supervisor)
+        else:
+            self._seen = [key for key in with_relatives([*self._seen, *in_group(self.group)]) if self.group]
+        return self._seen
 
     def supervisor_is_gone(self) -> bool:
         """Whether somebody killed it: what the command left behind can no longer be told from other processes."""

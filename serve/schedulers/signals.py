@@ -18,7 +18,7 @@ from typing import Final, final
 
 from hashwarden.serve.jobs.job import ProcessKey
 
-__all__ = ["Ended", "Facts", "end_processes", "facts_of", "with_relatives"]
+__all__ = ["Ended", "Facts", "end_processes", "facts_of", "in_group", "with_relatives"]
 
 ROUNDS: Final = 20
 """Looks for processes that were started meanwhile: one that forks faster than this is told in `Ended.left`."""
@@ -85,6 +85,11 @@ def with_relatives(wanted: Iterable[ProcessKey], proc: Path = Path("/proc")) -> 
         found |= more
         grown = bool(more)
     return {everybody[pid].key: everybody[pid] for pid in found - spared}
+
+
+def in_group(group: int, proc: Path = Path("/proc")) -> list[ProcessKey]:
+    """The processes of a process group."""
+    return [facts.key for facts in _everybody(proc).values() if facts.group == group]
 
 
 def end_processes(
