@@ -21,6 +21,9 @@ STALE: Final = "stale"
 BEYOND: Final = "beyond_allotment"
 """Label of a job with processes on a device that its scheduler did not give it."""
 
+_SILENCE_S: Final = 10.0
+"""A driver that told which processes are on a device, and fails to, is taken to have meant the same for so long."""
+
 _HIDDEN_S: Final = 3.0  # a process that has just ended is still in the driver's list
 
 
@@ -112,6 +115,7 @@ class Placement:
         self._linger_s, self._counts = linger_s, counts
         self._last: dict[str, tuple[Job, float]] = {}
         self._hidden: dict[int, float] = {}
+        self._told: dict[str, tuple[frozenset[int], float]] = {}
 
     def place(  # noqa: PLR0913, PLR0917
         self, pids_on: Mapping[str, frozenset[int] | None], devices: Sequence[Device],
@@ -124,7 +128,7 @@ class Placement:
             process.gpus.clear()
         unseen: set[int] = set()
         for gpu in dict.fromkeys([*(device.gpu for device in devices), *pids_on]):
-            pids = pids_on.get(gpu)
+            pids = self._pids(gpu, pids_on.get(gpu), processes, time_s)
             for job in allotted.get(gpu, ()):
                 placed.put(gpu, job)
                 placed.given.add((gpu, job.key))
@@ -139,6 +143,18 @@ class Placement:
         _place_asked(placed, processes)
         self._linger(placed, time_s, unix_s)
         return placed
+
+    def _pids(
+        self, gpu: str, pids: frozenset[int] | None, processes: Processes, time_s: float
+    ) -> frozenset[int] | None:
+        if pids is not None:
+            self._told[gpu] = (pids, time_s)
+            return pids
+        before, told_s = self._told.get(gpu, (frozenset[int](), float("-inf")))
+        if time_s - told_s > _SILENCE_S:
+            self._told.pop(gpu, None)
+            return None
+        return frozenset(pid for pid in before if processes.pid(pid) is not None)
 
     @staticmethod
     def _place_seen(placed: Placed, gpu: str, pids: frozenset[int], processes: Processes) -> set[int]:

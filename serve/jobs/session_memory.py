@@ -77,6 +77,8 @@ class SessionMemory:
 
     def _same(self, known: _Session, process: ProcessFacts) -> bool:
         """Whether the number still means the session that it meant when it was seen last."""
+        if process.pid == process.session:  # its leader, which names it
+            return process.key.started == known.id.started
         if process.key == known.member or process.key.started < known.ticks:
             return True
         member = self._proc.stat(known.member.pid)

@@ -27,7 +27,7 @@ from hashwarden.serve.sources.source import Device
 
 __all__ = ["Changes", "JobTable"]
 
-_FIRST_WAIT_S: Final = 2.0
+_FIRST_WAITS: Final = 40.0
 
 
 @final
@@ -43,8 +43,8 @@ class JobTable:
     clock : callable
         Seconds of a monotonic clock.
     wait_s : float or None
-        How long a refresh waits for providers that learn; the first one waits for two seconds more. None: until all
-        have learnt, for tests.
+        How long a refresh waits for providers that learn; the first one waits 40 times as long. None: until all have
+        learnt, for tests.
     linger_s : float
         How long a job that no scheduler knows outlives its last process on a GPU: a new process is the same job.
     own : frozenset of int
@@ -64,7 +64,7 @@ class JobTable:
         self._clock, self._wait_s = clock, wait_s
         self._proc = Proc(proc)
         self._own = frozenset({os.getpid()}) if own is None else own
-        self._refreshers = [Refresher(provider) for provider in providers]
+        self._refreshers = [Refresher(provider, clock) for provider in providers]
         self.counts: Counter[str] = Counter()
         members = Membership(self._proc, [one.job_of for one in self._refreshers], self._job_of_key)
         self._processes = Processes(self._proc, members, self.counts)
@@ -162,7 +162,7 @@ class JobTable:
         for one in self._refreshers:
             one.ask(devices)
         first = not any(one.health.refreshes or one.health.failures for one in self._refreshers)
-        end = None if self._wait_s is None else self._wait_s + (_FIRST_WAIT_S if first else 0.0)
+        end = None if self._wait_s is None else self._wait_s * (_FIRST_WAITS if first else 1.0)
         start = time.monotonic()
         for one in self._refreshers:
             one.wait(None if end is None else max(0.0, start + end - time.monotonic()))
