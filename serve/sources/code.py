@@ -162,7 +162,7 @@ class CodeSource:
         due = self._plan.due(now)
         if due:
             try:
-                self._child.ask(Question(tuple(due), left, str(self._folder)))
+                self._child.ask(Question(tuple(due), max(left / 2, LEAST_S), str(self._folder)))
             except OSError:
                 self.counts["readings_failed"] += 1
                 self._plan.failed(due, now)

@@ -80,10 +80,19 @@ def answer() -> None:
     question = Question.load(os.read(0, MOST_BYTES))
     bound = int(10 * question.seconds) + 60
     resource.setrlimit(resource.RLIMIT_CPU, (bound, bound))
+    _keep_compiled(Path(question.folder))
     store = CodeStore(Path(question.folder), model_hash(shipped_model()))
     data = CodeReader(store, question.seconds).read(question.processes).dump()
     while data:
         data = data[os.write(1, data) :]
+
+
+def _keep_compiled(folder: Path) -> None:
+    """Let Numba keep the decoder that it compiles, also where the installation cannot be written to."""
+    from hashwarden.kernels.sass import engines
+
+    if not os.access(Path(str(engines.__file__)).parent, os.W_OK):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(folder / "numba"))
 
 
 @final

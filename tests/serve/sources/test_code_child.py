@@ -1,11 +1,13 @@
 """The process that reads, as the agent sees it: whatever becomes of it, the agent does not wait and is told."""
 
+import os
 import sys
 import time
 
 import pytest
 
 from hashwarden.serve.jobs.job import ProcessKey
+from hashwarden.serve.sources import code_child
 from hashwarden.serve.sources.code_child import Child
 from hashwarden.serve.sources.code_wire import Answer, Question, Told
 
@@ -127,3 +129,16 @@ def test_a_program_that_is_not_there_is_an_error():
     with pytest.raises(OSError, match="nowhere"):
         child.ask(QUESTION)
     assert child.ready
+
+
+def test_the_compiled_decoder_is_kept_where_the_installation_cannot_be_written_to(tmp_path, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    code_child._keep_compiled(tmp_path)
+    assert "NUMBA_CACHE_DIR" not in os.environ
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/set/by/the/operator")
+    code_child._keep_compiled(tmp_path)
+    assert os.environ["NUMBA_CACHE_DIR"] == "/set/by/the/operator"
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    code_child._keep_compiled(tmp_path)
+    assert os.environ.pop("NUMBA_CACHE_DIR") == str(tmp_path / "numba")
