@@ -13,7 +13,7 @@ from hashwarden.serve.sources.nvml_calls import Nvml
 from hashwarden.serve.sources.nvml_energy import Energy
 from hashwarden.serve.sources.source import Device
 
-__all__ = ["NvmlDevice", "sees_host_pids"]
+__all__ = ["POWER_REASONS", "THERMAL_REASONS", "NvmlDevice", "sees_host_pids"]
 
 MIB: Final = float(1 << 20)
 SLOW_S: Final = 1.0

@@ -113,7 +113,7 @@ def _check(request: Request) -> None:
 @contextmanager
 def _ready(request: Request) -> Iterator[_Ready]:
     owner = Owner()
-    options = Options(request.gpus, request.period_s, own_pids=owner, trace=request.replay)
+    options = Options(request.gpus, request.period_s, own_pids=owner, trace=request.replay, burst_s=_burst_s(request))
     runner = Runner(makers(request.sources, options))
     stop = Event()
     try:
@@ -121,6 +121,12 @@ def _ready(request: Request) -> Iterator[_Ready]:
             yield _Ready(runner, open_sources(runner, request.sources), stop, owner)
     finally:
         runner.close()
+
+
+def _burst_s(request: Request) -> float:
+    """A recording is short and its GPU is known to be free: ``pm`` samples all the time, others keep their cycle."""
+    usual = Options()
+    return usual.every_s if "pm" in request.sources else usual.burst_s
 
 
 @contextmanager

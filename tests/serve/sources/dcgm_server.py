@@ -9,6 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
+from hashwarden.serve.sources import dcgm
+from hashwarden.serve.sources.dcgm import DcgmSource
+from hashwarden.serve.sources.health import Backoff
+from hashwarden.serve.sources.source import Options
+
 GPUS = ("GPU-6d4b8c1e-0000-4b00-8000-000000000001", "GPU-6d4b8c1e-0000-4b00-8000-000000000002")
 LABELS = 'pci_bus_id="00000000:04:00.0",device="nvidia{gpu}",modelName="NVIDIA H100 80GB HBM3"'
 
@@ -122,3 +129,42 @@ def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
     while not (found := true()) and time.monotonic() < until:
         time.sleep(0.05)
     return found
+
+
+@pytest.fixture
+def exporter():
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def make(exporter, monkeypatch):
+    """A source on the exporter, on a clock that stands still."""
+    monkeypatch.setattr(dcgm, "ANSWER_S", 0.5)
+    clock = Clock()
+
+    def build(local=frozenset(), **options):
+        options = {"dcgm_url": exporter.url, **options}
+        source = DcgmSource(
+            Options(**options), clock=clock, unix=lambda: 1e9 + clock.now, local=lambda: local,
+            backoff=Backoff(0.0, 0.0), environment={},
+        )  # fmt: skip
+        source.clock = clock
+        return source
+
+    return build
+
+
+@pytest.fixture
+def opened(make):
+    def build(**options):
+        source = make(**options)
+        source.open()
+        return source
+
+    return build
+
+
+def later(source, seconds=30.0):
+    source.clock.now += seconds
+    return source.read()

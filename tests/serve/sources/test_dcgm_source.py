@@ -5,21 +5,16 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from hashwarden.errors import DataError, HashwardenError, NoDeviceError, UsageError
+from hashwarden.errors import DataError, NoDeviceError, UsageError
 from hashwarden.model.channels import CHANNELS, INDEX
-from hashwarden.serve.sources import dcgm
-from hashwarden.serve.sources.dcgm import DcgmSource, local_gpus
+from hashwarden.serve.sources.dcgm import local_gpus
 from hashwarden.serve.sources.dcgm_counters import counters_file
 from hashwarden.serve.sources.dcgm_fields import NAMES, NUMBERS, channels
-from hashwarden.serve.sources.dcgm_fresh import LEAST_STALE_S, Fresh
-from hashwarden.serve.sources.health import Backoff
-from hashwarden.serve.sources.runner import Runner
-from hashwarden.serve.sources.source import NoData, Options, SourceLost
+from hashwarden.serve.sources.source import NoData, SourceLost
 
 ROOT = Path(__file__).parents[3]
 SPEC = importlib.util.spec_from_file_location("dcgm_source_server", Path(__file__).with_name("dcgm_server.py"))
@@ -29,43 +24,7 @@ FIRST, SECOND = server.GPUS
 INSTANCE = 'GPU_I_PROFILE="1g.10gb",GPU_I_ID="7"'
 
 
-@pytest.fixture
-def exporter():
-    with server.serving() as found:
-        yield found
-
-
-@pytest.fixture
-def make(exporter, monkeypatch):
-    """A source on the exporter, on a clock that stands still."""
-    monkeypatch.setattr(dcgm, "ANSWER_S", 0.5)
-    clock = server.Clock()
-
-    def build(local=frozenset(), **options):
-        options = {"dcgm_url": exporter.url, **options}
-        source = DcgmSource(
-            Options(**options), clock=clock, unix=lambda: 1e9 + clock.now, local=lambda: local,
-            backoff=Backoff(0.0, 0.0), environment={},
-        )  # fmt: skip
-        source.clock = clock
-        return source
-
-    return build
-
-
-@pytest.fixture
-def opened(make):
-    def build(**options):
-        source = make(**options)
-        source.open()
-        return source
-
-    return build
-
-
-def later(source, seconds=30.0):
-    source.clock.now += seconds
-    return source.read()
+exporter, make, opened, later = server.exporter, server.make, server.opened, server.later
 
 
 def values(source, exporter, *lines):
@@ -167,69 +126,6 @@ def test_energy_is_power_over_ten_seconds_or_more(exporter, opened):
     assert told == [(10, pytest.approx(0.5)), (20, pytest.approx(0.5))]
 
 
-def test_the_same_sample_twice_is_one(exporter, opened):
-    source, news = opened(), []
-    for second in range(1, 61):
-        if second % 30 == 0:
-            exporter.body = server.page(power=300 + second)
-        source.clock.now += 1
-        with suppress(NoData):
-            news.append((second, source.read()[0].values["power_watts"]))
-    assert news == [(30, 330.0), (60, 360.0)]
-
-
-def test_once_the_interval_is_known_it_is_asked_near_its_end(exporter, opened):
-    source = opened()
-    for second in range(1, 201):
-        exporter.body = server.page(power=300 + second // 30)
-        source.clock.now += 1
-        before = len(exporter.asked)
-        with suppress(NoData):
-            source.read()
-        if second == 100:
-            middle = before
-    assert len(exporter.asked) - middle < 40, "of 100 seconds: only from 24 s after a change on"
-
-
-def test_a_frozen_exporter_is_an_error_not_an_idle_gpu(exporter, opened):
-    source = opened()
-    for _ in range(int(LEAST_STALE_S) // 10 - 1):
-        with pytest.raises(NoData):
-            later(source, 10)
-    with pytest.raises(DataError, match="nothing has changed for 90 s"):
-        later(source, 10)
-    with pytest.raises(DataError, match="nothing has changed"):
-        later(source, 10)
-    exporter.body = server.page(power=1)
-    assert len(later(source, 10)) == 1
-
-
-def test_one_frozen_gpu_of_two_gives_no_reading_and_the_other_does(exporter, opened):
-    exporter.body = server.page(gpus=2)
-    source = opened()
-    for step in range(20):
-        exporter.body = server.page(power=step, gpus=1) + server.page(gpus=2).replace(FIRST, "dropped")
-        assert [reading.gpu for reading in later(source, 10)] == [FIRST]
-    assert set(source._fresh.stale(source.clock.now)) == {SECOND}
-
-
-def test_an_exporter_with_a_long_interval_is_not_called_frozen():
-    fresh = Fresh()
-    for minute in range(0, 10, 5):
-        fresh.new({"g": {155: float(minute)}}, 60.0 * minute)
-    fresh.new({"g": {155: 10.0}}, 600.0)
-    assert fresh.interval_s == 300.0
-    assert fresh.stale(60.0 * 24) == {}
-    assert "nothing has changed for 960 s" in fresh.stale(60.0 * 26)["g"]
-    assert Fresh().stale(1e9) == {}
-
-
-def test_counters_none_of_which_need_move_are_named():
-    fresh = Fresh()
-    fresh.new({"g": {203: 0.0}}, 0.0)
-    assert "add power or energy" in fresh.stale(100.0)["g"]
-
-
 def test_mig_instances_have_only_what_is_their_own(exporter, make):
     whole = server.page()
     lines = server.line("DCGM_FI_DEV_POWER_USAGE", 400, more=INSTANCE) + server.line(
@@ -296,111 +192,6 @@ def test_bad_utf8_and_half_a_line_cost_themselves(exporter, opened):
     text = server.page(power=351.5).encode() + b'DCGM_FI_PROF_PIPE_INT_ACTIVE{UUID="\xff\xfe"} 1\n'
     exporter.body = text + server.line("DCGM_FI_DEV_GPU_TEMP", 61).encode()[:-2]
     assert later(source)[0].values == {"power_watts": 351.5, "gpu_util_ratio": 0.97, "sm_active_ratio": 0.5}
-
-
-def answer_html(exporter):
-    exporter.body = "<html><body>Not here</body></html>\n"
-
-
-def answer_nothing(exporter):
-    exporter.body = ""
-
-
-def answer_much(exporter):
-    exporter.body = b"x" * 4096
-
-
-def answer_endlessly(exporter):
-    def act(handler):
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while not exporter.over.is_set():
-            handler.wfile.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
-
-    exporter.act = act
-
-
-def answer_cut_off(exporter):
-    def act(handler):
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + server.page().encode())
-
-    exporter.act = act
-
-
-def answer_garbage(exporter):
-    exporter.act = lambda handler: handler.wfile.write(b"\x00\xff" * 100)
-
-
-def answer_elsewhere(exporter):
-    exporter.status, exporter.headers = 302, {"Location": "http://127.0.0.1:1/\x1b[2J"}
-
-
-def answer_failure(exporter):
-    exporter.status = 500
-
-
-def answer_packed(exporter):
-    exporter.headers = {"Content-Encoding": "gzip"}
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "said"),
-    [
-        (lambda e: setattr(e, "act", e.hang), NoDeviceError, "no whole answer in time"),
-        (lambda e: setattr(e, "act", e.drip), NoDeviceError, "no whole answer in time"),
-        (answer_html, DataError, "no field of DCGM that is known, but '<html>"),
-        (answer_nothing, DataError, "no field of DCGM"),
-        (answer_much, DataError, "more than 3,000 bytes"),
-        (answer_endlessly, DataError, "more than 3,000 bytes"),
-        (answer_cut_off, DataError, "cut off"),
-        (answer_garbage, DataError, "a broken answer"),
-        (answer_elsewhere, DataError, r"status 302, to http://127.0.0.1:1/\\x1b"),
-        (answer_failure, DataError, "status 500"),
-        (answer_packed, DataError, "a compressed answer"),
-    ],
-    ids=["hangs", "drips", "html", "empty", "large", "endless", "cut-off", "garbage", "redirect", "failure", "packed"],
-)
-def test_faults_of_an_exporter_are_errors_and_it_is_heard_again(exporter, opened, monkeypatch, fault, error, said):
-    monkeypatch.setattr(dcgm, "MOST_BYTES", 3000)
-    monkeypatch.setattr(dcgm, "ANSWER_S", 0.15)
-    source = opened()
-    fault(exporter)
-    with pytest.raises(error, match=said) as caught:
-        later(source)
-    assert str(caught.value).isprintable()
-    exporter.act, exporter.status, exporter.headers = None, 200, {}
-    exporter.body = server.page(power=1)
-    monkeypatch.setattr(dcgm, "ANSWER_S", 2.0)
-    assert later(source)[0].values["power_watts"] == 1
-
-
-def test_an_exporter_that_is_down_comes_back(exporter, make):
-    source = make(dcgm_url=f"http://127.0.0.1:{server.free_port()}/metrics")
-    with pytest.raises(NoDeviceError, match="no connection"):
-        source.open()
-    runner = Runner({"dcgm": lambda: source}, backoff=lambda: Backoff(0.0, 0.0))
-    try:
-        runner.open(5.0)
-        assert isinstance(runner.errors["dcgm"], NoDeviceError)
-        source._options = Options(dcgm_url=exporter.url)
-        runner.read(5.0)
-        assert [device.gpu for device in runner.devices] == [FIRST]
-        exporter.body = server.page(power=2)
-        source.clock.now += 30
-        assert [reading.values["power_watts"] for reading in runner.read(5.0)] == [2.0]
-        assert runner.health["dcgm"].success
-        assert runner.labels == {FIRST: {"hostname": "n1"}}
-    finally:
-        runner.close()
-
-
-def test_one_that_fails_is_not_asked_at_every_tick(exporter, opened):
-    source = opened()
-    source._backoff = Backoff(8.0, 8.0)
-    exporter.status = 500
-    for tick in range(8):
-        with pytest.raises(DataError, match="status 500"):
-            later(source, 1.0 if tick else 30.0)
-    assert len(exporter.asked) == 2, "one for opening, one that failed; the error stands in between"
 
 
 def test_gpus_of_another_node_are_nobodys_here(exporter, make):
@@ -472,10 +263,3 @@ def test_the_counters_file_is_what_the_table_says():
     before = shipped[: shipped.index("\nDCGM_FI_PROF_DRAM_ACTIVE,")]
     assert "A40" in before[-200:]
     assert "Xid 119" in before[-200:]
-
-
-def test_every_fault_is_an_error_of_the_house(exporter, opened):
-    source = opened()
-    exporter.act = lambda handler: handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 500 + b"\r\n")
-    with pytest.raises(HashwardenError):
-        later(source)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import sys
 import time
 from contextlib import suppress
@@ -20,10 +19,9 @@ from hashwarden.kernels.probes.baseline import Baseline
 from hashwarden.kernels.probes.probe import PROBES, QUANTILES
 from hashwarden.model.channels import CHANNELS
 from hashwarden.serve.sources import probe_process
-from hashwarden.serve.sources.duty import Duty
 from hashwarden.serve.sources.nvml import NvmlSource
 from hashwarden.serve.sources.probe import ProbeSource
-from hashwarden.serve.sources.probe_process import ProbeProcess, child_command
+from hashwarden.serve.sources.probe_process import ProbeProcess
 from hashwarden.serve.sources.source import NoData, Options, SourceLost
 
 FIRST = "GPU-00000000-stand-in"
@@ -351,44 +349,6 @@ def test_nvml_does_not_count_the_probes_own_process(nvml):
     (reading,) = source.read()
     source.close()
     assert (reading.pids, reading.values["process_count"], reading.values["foreign_process_count"]) == ({41}, 1, 0)
-
-
-def test_the_process_sees_one_gpu_and_no_secret_and_ends_with_its_parent(monkeypatch, tmp_path):
-    monkeypatch.setenv("HASHWARDEN_DCGM_TOKEN_FILE", "secret")
-    script = tmp_path / "child.py"
-    script.write_text("import os, json; print(json.dumps({'said': 'ready', 'facts': dict(os.environ)}), flush=True)")
-    process = ProbeProcess(FIRST, time.monotonic, [sys.executable, str(script)])
-    assert wait_until(lambda: process.hear() is not None)
-    assert process.facts["CUDA_VISIBLE_DEVICES"] == FIRST
-    assert not any("TOKEN" in name for name in process.facts)
-    process.end()
-    assert wait_until(lambda: process.gone)
-
-
-def test_without_cupy_or_a_gpu_the_real_process_says_what_is_missing(monkeypatch):
-    if Path("/dev/nvidiactl").exists():
-        pytest.skip("there is a GPU: test_the_real_thing probes it")
-    process = ProbeProcess(FIRST, time.monotonic, child_command())
-    with pytest.raises(HashwardenError) as caught:
-        wait_until(lambda: process.hear() is not None)
-    assert caught.type.__name__ in {"NoDeviceError", "MissingExtraError"}
-    process.end()
-    assert wait_until(lambda: process.gone)
-
-
-def test_the_next_look_cannot_be_foretold():
-    duty, times = Duty(30.0), []
-    for _ in range(200):
-        assert duty.due(0.0) or times
-        duty.looked(0.0)
-        times.append(duty._next_s)
-    assert 15 <= min(times) < 20
-    assert 40 < max(times) <= 45
-    assert math.isclose(sum(times) / len(times), 30, rel_tol=0.1)
-    assert len(set(times)) == len(times)
-    duty.wait(100.0, 5.0)
-    assert not duty.due(104.9)
-    assert duty.due(105.0)
 
 
 @pytest.mark.gpu
