@@ -57,6 +57,11 @@ class Batch:
             self.checkpoint()
         return self._add(kind, clean(body), self.head.since + 1)
 
+    def hand_over(self, signer: Signer) -> None:
+        """Go on with another key, which signs at once."""
+        self._signer = signer
+        self.checkpoint()
+
     def checkpoint(self) -> None:
         """Add a checkpoint of all before it."""
         before = self.head

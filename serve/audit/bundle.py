@@ -37,6 +37,7 @@ MANIFEST: Final = "manifest.json"
 
 _MOST_RUNS, _MOST_SAMPLES = 64, 36_000
 _MOST_VERDICTS, _MOST_PROFILES, _MOST_KERNELS = 1000, 256, 200
+_MOST_JSON: Final = 8 << 20
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -162,7 +163,7 @@ def _channel(one: Channel) -> dict[str, Any]:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     """Made fit as a record of the log is: bounded, printable, without secrets; for people, with line ends."""
-    return json.dumps(json.loads(clean(value)), indent=1, sort_keys=True).encode() + b"\n"
+    return json.dumps(json.loads(clean(value, _MOST_JSON)), indent=1, sort_keys=True).encode() + b"\n"
 
 
 def _manifest(

@@ -24,7 +24,8 @@ LEFT_OUT: Final = "(left out)"
 """Stands for a secret, and for what is past a limit."""
 
 _MOST_BODY: Final = MOST_BYTES - 4096
-_MOST_TEXT, _MOST_NODES, _MOST_DEPTH = 8192, 100_000, 12
+_MOST_TEXT, _MOST_DEPTH = 8192, 12
+_NODE_BYTES: Final = 8
 _SHORT, _MOST_KEPT = 256, 64
 _SECRET: Final = re.compile(
     r"(^|[_\-. ])(env|environ|environment|password|passwd|passphrase|secret|secrets|token|credential|credentials|"
@@ -38,7 +39,7 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def clean(body: Mapping[str, Any]) -> bytes:
+def clean(body: Mapping[str, Any], most: int = _MOST_BODY) -> bytes:
     """The canonical JSON of a body.
 
     Parameters
@@ -47,14 +48,17 @@ def clean(body: Mapping[str, Any]) -> bytes:
         Anything; what JSON has no word for becomes text or null (numbers that are not finite), models and dataclasses
         become objects, what is of another kind is named by its type only, for its text might hold secrets.
 
+    most : int
+        Bytes; by default what a record holds.
+
     Returns
     -------
     bytes
-        ASCII, at most `MOST_BYTES` less the head of a record. Values under names like ``password`` or ``environ`` are
+        ASCII, no longer than that. Values under names like ``password`` or ``environ`` are
         left out. If the whole is too long, short values of the top stay, and ``cut`` says how long it was.
     """
-    data = canonical(_Cleaner().mapping(body, 0))
-    if len(data) <= _MOST_BODY:
+    data = canonical(_Cleaner(most // _NODE_BYTES).mapping(body, 0))
+    if len(data) <= most:
         return data
     kept = {key: value for key, value in json.loads(data).items() if _is_short(value)}
     cut = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -69,8 +73,8 @@ def _is_short(value: object) -> bool:
 class _Cleaner:
     """Walks one body; counts what it has passed, so that a hostile one ends too."""
 
-    def __init__(self) -> None:
-        self._left = _MOST_NODES
+    def __init__(self, nodes: int) -> None:
+        self._left = nodes
 
     def mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}

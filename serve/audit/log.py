@@ -190,9 +190,8 @@ class AuditLog:
             if self._signer is None:
                 raise UsageError("a log without a key", "one with", "Begin a new log.", where=str(self.folder))
             event = (EventKind.LOG, endorsed(self._log, self._signer, signer))
-            self._commit((event,), sync=True, last=True)
+            self._commit((event,), sync=True, last=True, then=signer)
             self._signer = signer
-            self._commit((), sync=True, last=True)
 
     def close(self) -> None:
         """Write a last checkpoint and let go of the folder; never raises, and a second call does nothing."""
@@ -219,8 +218,13 @@ class AuditLog:
         self._promised = found.every or self._limits.every
         self._last: Checkpoint | None = None
 
-    def _commit(self, events: Sequence[Event], *, sync: bool, last: bool = False) -> list[int]:
-        """Write what is owed, checkpoints that are due, and the events; `last` asks for a checkpoint after them."""
+    def _commit(
+        self, events: Sequence[Event], *, sync: bool, last: bool = False, then: Signer | None = None
+    ) -> list[int]:  # fmt: skip
+        """Write what is owed, checkpoints that are due, and the events; `last` asks for a checkpoint after them.
+
+        `then` is the key that follows: all of a change is one write, so that a killed process leaves all or nothing.
+        """
         batch = Batch(self._head, self._log, self._signer, self._limits.every, self._stamp())
         late = self._head.since and self._stamp().mono_s - self._checkpoint_s >= self._limits.checkpoint_s
         other = self._promised != self._limits.every  # another setting than when the last one was signed
@@ -233,6 +237,8 @@ class AuditLog:
         numbers = [batch.add(kind, body) for kind, body in events]
         if last and batch.head.since:
             batch.checkpoint()
+        if then is not None:
+            batch.hand_over(then)
         if batch.data:
             self._put(batch.data, {kind for kind, _ in events}, sync=sync or bool(batch.told))
         self._head, self._owed, self._promised = batch.head, (), self._limits.every

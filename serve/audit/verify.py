@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from hashwarden.errors import DataError
 from hashwarden.serve.audit.anchored import Anchored
 from hashwarden.serve.audit.bodies import faults
 from hashwarden.serve.audit.checkpoint import Checkpoint
@@ -113,6 +114,14 @@ class _Check:
         if self._follows not in ("", self._name.removesuffix(".zst")):
             self._wrong(f"after a file that says that {self._follows} follows")
         self._follows = ""
+        try:
+            self._lines(file, last=last)
+        except DataError as error:  # the other files can still be checked
+            self._wrong(error.got)
+        if not self._line and not last:
+            self._wrong("an empty file")
+
+    def _lines(self, file: LogFile, *, last: bool) -> None:
         with opened(file) as stream:
             for line in lines(stream, file.path):
                 self._line += 1
@@ -120,8 +129,6 @@ class _Check:
                     self._torn(len(line))
                 else:
                     self._record(parse(line), file)
-        if not self._line and not last:
-            self._wrong("an empty file")
 
     def _torn(self, size: int) -> None:
         if _written(self._folder):

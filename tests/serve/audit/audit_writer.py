@@ -56,7 +56,7 @@ def killed(folder: Path, key: Path, count: int, seconds: float) -> list[int]:
 def main(folder: Path, key: Path, kills: int) -> None:
     chance = random.Random(5)
     acknowledged = [killed(folder, key, chance.randrange(30), chance.random() * 0.02) for _ in range(kills)]
-    print(json.dumps([number for numbers in acknowledged for number in numbers]))
+    sys.stdout.write(json.dumps([number for numbers in acknowledged for number in numbers]))
 
 
 if __name__ == "__main__":

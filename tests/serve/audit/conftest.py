@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,3 +31,12 @@ def written(tmp_path: Path, signer: Signer) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def story(signer: Signer) -> Callable[..., Path]:
+    """Write one day of a node into a folder."""
+    spec = importlib.util.spec_from_file_location("audit_story", Path(__file__).with_name("story.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda folder, step=None, key=signer: module.write_story(folder, key, step)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import threading
 from pathlib import Path
@@ -228,7 +227,7 @@ def test_a_key_that_nobody_handed_over_is_told(written, signer):
     with AuditLog(folder, Signer.generate()) as log:
         log.append(EventKind.BLIND, {})
     report = verify_log(folder, Wanted(keys=(signer.public,)))
-    assert [one.words for one in report.problems][0] == "the key was changed and the one before has not signed that"
+    assert report.problems[0].words == "the key was changed and the one before has not signed that"
 
 
 def test_without_a_key_the_chain_still_holds(tmp_path):
@@ -249,4 +248,4 @@ def test_what_is_closed_takes_no_more(tmp_path, signer):
     log.close()
     with pytest.raises(UsageError, match="closed"):
         log.append(EventKind.BLIND, {})
-    assert sorted(os.listdir(tmp_path)) == ["audit-000000000000.jsonl", "lock"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["audit-000000000000.jsonl", "lock"]

@@ -121,19 +121,30 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+def refusals(log: AuditLog, kind: EventKind, count: int) -> int:
+    """How many of so many records the disk refuses."""
+    refused = 0
+    for _ in range(count):
+        try:
+            log.append(kind, {"pad": "x" * 3000})
+        except StorageError:
+            refused += 1
+    return refused
+
+
 def test_a_full_disk_takes_nothing_half_and_all_goes_on_when_there_is_room(disk, signer):
     log = AuditLog(disk / "log", signer, limits=Limits(every=5, reserve_bytes=0))
     kept = [log.append(EventKind.VERDICT, {"pad": "x" * 3000}) for _ in range(5)]
     ballast = fill(disk)
     size = log_files(disk / "log")[0].path.stat().st_size
-    refused = 0
+    refused: list[str] = []
     for _ in range(20):
         try:
             kept.append(log.append(EventKind.VERDICT, {"pad": "x" * 3000}))
         except StorageError as error:
-            refused += 1
-            assert "No space left" in str(error)
-    assert refused >= 19
+            refused.append(str(error))
+    assert len(refused) >= 19
+    assert all("No space left" in words for words in refused)
     assert log_files(disk / "log")[0].path.stat().st_size <= size + 4096
     assert verify_log(disk / "log", Wanted(keys=(signer.public,))).ok
     ballast.unlink()
@@ -148,16 +159,12 @@ def test_last_words_go_into_the_reserve(disk, signer):
     log = AuditLog(disk / "log", signer, limits=Limits(reserve_bytes=16384), monotonic=lambda: now[0])
     assert not log.low
     ballast = fill(disk)
-    with pytest.raises(StorageError):
-        for _ in range(5):
-            log.append(EventKind.VERDICT, {"pad": "x" * 3000})
+    assert refusals(log, EventKind.VERDICT, 5) >= 4
     assert not log.low
     for _ in range(4):
         log.append(EventKind.ACTION, {"action": "HW-1/act", "result": "done", "detail": "x" * 2000})
     assert log.low
-    with pytest.raises(StorageError):
-        for _ in range(9):
-            log.append(EventKind.ACTION, {"action": "HW-1/act", "result": "done", "detail": "x" * 2000})
+    assert refusals(log, EventKind.ACTION, 9) >= 1
     ballast.unlink()
     now[0] = 31.0
     log.append(EventKind.VERDICT, {"pad": "x" * 3000})
@@ -174,9 +181,7 @@ def test_a_log_opens_on_a_full_disk_and_writes_when_there_is_room(disk, signer):
     ballast = fill(disk)
     log = AuditLog(disk / "log", signer)
     assert log.low
-    with pytest.raises(StorageError):
-        for _ in range(3):
-            log.append(EventKind.VERDICT, {"pad": "x" * 3000})
+    assert refusals(log, EventKind.VERDICT, 3) >= 1
     ballast.unlink()
     log.append(EventKind.VERDICT, {"pad": "x" * 3000})
     log.close()
@@ -222,9 +227,7 @@ def test_a_limit_on_file_size_is_a_storage_error(tmp_path, signer):
     kept = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, kept[1]))
     try:
-        with pytest.raises(StorageError):
-            for _ in range(20):
-                log.append(EventKind.VERDICT, {"pad": "x" * 300})
+        assert refusals(log, EventKind.VERDICT, 5) >= 4
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, kept)
     log.append(EventKind.VERDICT, {})

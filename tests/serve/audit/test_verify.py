@@ -77,7 +77,7 @@ def test_every_place_to_cut_it_off_is_found(copy, small):
     for number, file in enumerate(log_files(copy)):
         whole = file.path.read_bytes()
         ends = {place + 1 for place, byte in enumerate(whole) if byte == 10} | {0}
-        for size in range(0, len(whole), 1 if number else 3):
+        for size in range(0, len(whole), 1 if number else 7):
             file.path.write_bytes(whole[:size])
             if not bad(copy):
                 assert number == 1
@@ -247,10 +247,9 @@ def test_closed_files_may_be_compressed(written, signer):
     assert verify_log(folder, Wanted(keys=(signer.public,))).ok
     packed = log_files(folder)[1].path
     packed.write_bytes(packed.read_bytes()[:-20])
-    try:
-        assert not verify_log(folder).ok
-    except DataError:
-        pass
+    assert not verify_log(folder).ok
+    packed.write_bytes(b"no zstd at all")
+    assert any("cannot be read" in one.words for one in verify_log(folder).problems)
     files[1].path.write_bytes(b"")
     with pytest.raises(DataError, match="a file twice"):
         verify_log(folder)
