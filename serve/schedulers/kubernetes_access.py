@@ -42,7 +42,8 @@ class Access:
     token : callable
         Reads the token anew; an empty one means that none is sent. OSError if it cannot be read.
     tls : callable
-        Makes the settings of TLS anew, for the file of the authority may change; None for plain HTTP.
+        Makes the settings of TLS anew, for the file of the authority may change; None for plain HTTP. OSError or
+        UsageError if a file cannot be read.
     """
 
     server: str
@@ -123,6 +124,7 @@ def from_kubeconfig(path: Path) -> Access:
         return Access(server, _token(user, path))
     if address.scheme != "https" or not address.hostname:
         raise _bad(path, f"server {server!r}", "https://…", "Plain HTTP is for this machine only (kubectl proxy).")
+    _tls(cluster, user, path)  # what is wrong with the certificates is told now, not at the first call
     return Access(server, _token(user, path), lambda: _tls(cluster, user, path))
 
 

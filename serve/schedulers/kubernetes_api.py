@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, final
 from urllib.parse import quote, urlencode
 
-from hashwarden.errors import MissingExtraError
+from hashwarden.errors import MissingExtraError, UsageError
 from hashwarden.serve.scan.text import printable, shorten
 from hashwarden.version import __version__
 
@@ -125,7 +125,7 @@ class KubernetesApi:
         where = path + ("?" + urlencode(query) if query else "")
         try:
             status, data = self._exchange(method, where, None if body is None else json.dumps(body), content_type)
-        except (OSError, ValueError, self._urllib3.exceptions.HTTPError) as error:
+        except (OSError, ValueError, UsageError, self._urllib3.exceptions.HTTPError) as error:
             self.close()  # the authority's certificate may have been exchanged: next time it is read anew
             raise ApiAway(f"{method} {path}: {_why(error)}") from error
         answer = Answer(status, _object(data))
@@ -146,7 +146,8 @@ class KubernetesApi:
         )
         try:
             data = bytearray()
-            for piece in response.stream(_PIECE, decode_content=False):
+            # What came, and not as much as was asked for: the time is looked at with every piece.
+            while piece := response.read1(_PIECE, decode_content=False):
                 data += piece
                 if len(data) > LONGEST_ANSWER:
                     raise ValueError(f"an answer of more than {LONGEST_ANSWER} bytes")

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hashwarden.errors import UsageError
 from hashwarden.serve.schedulers.kubernetes_access import from_kubeconfig
 from hashwarden.serve.schedulers.kubernetes_api import ApiAway, KubernetesApi
 
@@ -83,12 +84,9 @@ def api_server(folder: Path) -> Iterator[tuple[Path, int]]:
 def _wait(folder: Path, port: int) -> None:
     config = write_kubeconfig(folder, port, ADMIN)
     for _ in range(120):
-        with suppress(ApiAway, OSError, ValueError):
-            if (
-                KubernetesApi(from_kubeconfig(config))
-                .call("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles")
-                .fine
-            ):
+        with suppress(ApiAway, UsageError):
+            api = KubernetesApi(from_kubeconfig(config))
+            if api.call("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/view").fine:
                 return
         time.sleep(0.5)
     raise RuntimeError((folder / "server.log").read_text()[-2000:])
