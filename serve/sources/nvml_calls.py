@@ -63,6 +63,8 @@ class Nvml:
         self.library = _load()
         self.faults: Counter[str] = Counter()
         self._never: set[tuple[str, str]] = set()
+        # nvidia-ml-py's own, and no NVMLError: the driver has an older version of the function
+        self._mismatch: type[Exception] = getattr(self.library, "NVMLLibraryMismatchError", AttributeError)
         self._codes = {
             name: getattr(self.library, name, -1) for name in {*_FOR_GOOD, *_LOST, *_GONE, *_WITHOUT}
         }  # -1: an older package does not know that answer
@@ -100,7 +102,7 @@ class Nvml:
             return None
         try:
             return getattr(self.library, function)(*arguments)
-        except AttributeError:  # an older package without this function
+        except (AttributeError, self._mismatch):  # an older package, or an older driver, without this function
             self._never.add(key)
         except self.library.NVMLError as error:
             self._heed(error, function, key)
