@@ -11,6 +11,7 @@ import typer
 
 from hashwarden.cli.agent import agent_command
 from hashwarden.cli.approve import approve_command, cases_command, reject_command
+from hashwarden.cli.audit import audit_app
 from hashwarden.cli.evaluate import evaluate_app
 from hashwarden.cli.guard import guard_command
 from hashwarden.cli.model import model_app
@@ -55,6 +56,7 @@ app.command("cases", epilog=EXIT_CODES)(cases_command)
 app.command("approve", epilog=EXIT_CODES)(approve_command)
 app.command("reject", epilog=EXIT_CODES)(reject_command)
 app.add_typer(policy_app, name="policy")
+app.add_typer(audit_app, name="audit")
 app.add_typer(train_app, name="train")
 app.add_typer(model_app, name="model")
 app.add_typer(evaluate_app, name="evaluate")
