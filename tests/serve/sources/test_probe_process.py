@@ -1,8 +1,7 @@
-"""The probes' process by itself, and when it is told to probe."""
+"""The probes' process by itself."""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from hashwarden.errors import HashwardenError
-from hashwarden.serve.sources.duty import Duty
 from hashwarden.serve.sources.probe_process import ProbeProcess, child_command
 
 FIRST = "GPU-00000000-stand-in"
@@ -44,18 +42,3 @@ def test_without_cupy_or_a_gpu_the_real_process_says_what_is_missing(monkeypatch
     assert caught.type.__name__ in {"NoDeviceError", "MissingExtraError"}
     process.end()
     assert wait_until(lambda: process.gone)
-
-
-def test_the_next_look_cannot_be_foretold():
-    duty, times = Duty(30.0), []
-    for _ in range(200):
-        assert duty.due(0.0) or times
-        duty.looked(0.0)
-        times.append(duty._next_s)
-    assert 15 <= min(times) < 20
-    assert 40 < max(times) <= 45
-    assert math.isclose(sum(times) / len(times), 30, rel_tol=0.1)
-    assert len(set(times)) == len(times)
-    duty.wait(100.0, 5.0)
-    assert not duty.due(104.9)
-    assert duty.due(105.0)
