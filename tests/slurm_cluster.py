@@ -113,7 +113,11 @@ class SlurmCluster:
         daemon.wait(WAIT_S)
 
     def kill_controller(self) -> None:
-        """As if its machine lost power: it forgets what happened in the last five seconds, job ids come again."""
+        """As if its machine lost power, just after all jobs were written down, which takes up to 5 s."""
+        saved, now = self.folder / "state" / "job_state", time.time()
+        for job in self.run("squeue", "--noheader", "--format=%A").stdout.split()[:1]:
+            self.run("scontrol", "update", f"JobId={job}", f"Comment={now}")
+            until(lambda: saved.exists() and saved.stat().st_mtime >= now, "saved jobs", self.logs)
         daemon = self._daemons.pop("slurmctld")
         daemon.kill()
         daemon.wait(WAIT_S)

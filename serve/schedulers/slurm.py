@@ -176,12 +176,12 @@ class Slurm:
 
     def _same_run(self, action: Action) -> Standing | None:
         standing = self._find(action)
-        return standing if standing and standing.is_run_of(action.job) else None
+        return standing if standing and standing.is_run_of(action) else None
 
     def _same_job(self, action: Action) -> Standing | None:
         """The run that was meant, or the turn that the job was given after it."""
         standing = self._find(action)
-        same = standing and (standing.is_run_of(action.job) or standing.is_later_turn_of(action.job))
+        same = standing and (standing.is_run_of(action) or standing.is_later_turn_of(action))
         return standing if same else None
 
     def _find(self, action: Action) -> Standing | None:

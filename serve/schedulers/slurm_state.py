@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Final, final
 
-from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.schedulers.scheduler import Action
 
 __all__ = ["FORMAT", "Standing", "find", "is_id", "is_node", "is_user"]
 
@@ -104,18 +104,20 @@ class Standing:
         """Whether its owner cannot let it go."""
         return self.held and self.reason == "JobHeldAdmin"
 
-    def is_run_of(self, job: Job) -> bool:
-        """Whether it is this very run of the job: same owner, not started again since."""
+    def is_run_of(self, action: Action) -> bool:
+        """Whether it is this very run of the job: same owner, not started again since, nor after this was asked for."""
+        job = action.job
         if self.uid != job.uid or self.several:
             return False
-        if isnan(job.started_unix_s):
-            return True
-        return not (self.waits or isnan(self.started_unix_s) or self.started_unix_s > job.started_unix_s + _CLOCKS_S)
+        if self.waits:
+            return isnan(job.started_unix_s) and not self.restarts
+        latest = action.requested_unix_s if isnan(job.started_unix_s) else job.started_unix_s
+        return self.started_unix_s <= latest + _CLOCKS_S  # not if it is NaN
 
-    def is_later_turn_of(self, job: Job) -> bool:
+    def is_later_turn_of(self, action: Action) -> bool:
         """Whether it is this job, put back into the queue after the run that was meant."""
         returned = self.restarts > 0 and (self.waits or self.ending)
-        return self.uid == job.uid and not self.several and not isnan(job.started_unix_s) and returned
+        return self.uid == action.job.uid and not self.several and returned
 
 
 def find(text: str, wanted: str) -> Standing | None:

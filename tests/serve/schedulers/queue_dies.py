@@ -3,12 +3,12 @@
 Reads ``NUMBER die`` or ``NUMBER end`` lines; prints the child's pid, the ids of actions whose `put` returned, ``over``.
 """
 
-import json
 import os
 import sys
 import time
 from pathlib import Path
 
+from hashwarden.serve.audit.log import AuditLog
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.schedulers.queue import ActionQueue, Limits
 from hashwarden.serve.schedulers.scheduler import Action, ActionKind, Outcome, Result
@@ -39,14 +39,9 @@ class Effects:
         pass
 
 
-class Log:
-    def append(self, kind, body, *, sync=True):
-        append("audit", json.dumps([str(kind), body]) + "\n")
-        return 0
-
-
 def work(turn, ends):
-    queue = ActionQueue(FOLDER / "queue", {"slurm": Effects()}, Log(), limits=Limits(patience_s=0.01))
+    audit = AuditLog(FOLDER / "audit", None)
+    queue = ActionQueue(FOLDER / "queue", {"slurm": Effects()}, audit, limits=Limits(patience_s=0.01))
     for number in range(0 if ends else 1000):
         now = time.time()
         job = Job(f"slurm:{turn}.{number}", "slurm", str(number), uid=1)
@@ -57,6 +52,7 @@ def work(turn, ends):
     while queue.pending:
         queue.step(time.time())
     queue.close()
+    audit.close()
 
 
 def main():

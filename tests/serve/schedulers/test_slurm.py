@@ -183,8 +183,11 @@ def test_a_job_that_runs_again_is_not_cancelled_for_its_first_run(slurm, schedul
     job = slurm.start_job()
     first = job_of(slurm, job)
     later = replace(first, started_unix_s=first.started_unix_s - 3)
+    unknown = replace(first, started_unix_s=math.nan)
     for kind in (CANCEL, REQUEUE_HOLD, WARN):
         assert scheduler.apply(action(kind, later)).result is Result.ALREADY
+        asked = replace(action(kind, unknown), requested_unix_s=first.started_unix_s - 3)
+        assert scheduler.apply(asked).result is Result.ALREADY
     assert slurm.state(job) == "RUNNING"
 
 
