@@ -7,15 +7,20 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
+from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import kubernetes_validate
+import kubernetes_validate.utils
 import pytest
 import yaml
 
 from hashwarden.serve.agent.config import load_config
 from hashwarden.serve.policy.load import load_policy
+
+# It reads its file of schemas anew for every object.
+kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
 
 HERE = Path(__file__).parents[2] / "deploy" / "kubernetes"
 RENDERED = sorted((HERE / "rendered").glob("*.yaml"))

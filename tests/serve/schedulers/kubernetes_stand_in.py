@@ -13,13 +13,18 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import kubernetes_validate.utils
 
 TOKEN = "a.token"
+# It reads its file of schemas anew for every object.
+kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
+
 KINDS = {"pods": "Pod", "nodes": "Node", "namespaces": "Namespace", "events": "Event"}
 
 
