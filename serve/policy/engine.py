@@ -263,8 +263,7 @@ class Engine:
     # Housekeeping
 
     def _blind(self, seen: Observation, grounds: Grounds) -> None:
-        kinds = {one.kind for one in grounds.objections if one.kind is not None} | seen.blind
-        for kind in sorted(kinds):
+        for kind in sorted(grounds.blind):
             self._out.tell(AlertKind.BLIND, str(kind), f"blind: {BLIND_WORDS[kind]}", seen.job.key)
 
     def _expiring(self, time_s: float, unix_s: float) -> None:

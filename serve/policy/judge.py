@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 from hashwarden.model.job.taxonomy import CLASSES, MINING
@@ -11,7 +11,7 @@ from hashwarden.model.job.verdict import JobVerdict
 from hashwarden.serve.policy.case import EVIDENCE, Standing
 from hashwarden.serve.policy.exemptions import exemption_of
 from hashwarden.serve.policy.guards import Objection, job_objections, verdict_objections
-from hashwarden.serve.policy.observation import Observation
+from hashwarden.serve.policy.observation import Blindness, Observation
 from hashwarden.serve.policy.quotas import Ledger, is_charged, subject_of
 from hashwarden.serve.policy.schema import ANY, Exemption, Ladder, Policy, Quota
 from hashwarden.serve.policy.selectors import Work
@@ -47,6 +47,8 @@ class Grounds:
     exempt : Exemption or None
     reasons : tuple of str
         In words.
+    blind : frozenset of Blindness
+        What could not be seen of the job, on any of its GPUs.
     """
 
     origin: str
@@ -58,15 +60,18 @@ class Grounds:
     objections: tuple[Objection, ...]
     exempt: Exemption | None
     reasons: tuple[str, ...]
+    blind: frozenset[Blindness] = frozenset()
 
 
 def grounds_of(seen: Observation, policy: Policy, model_sha256: str, unix_s: float) -> Grounds:
     """What the verdicts on a job amount to: the worst one that nothing speaks against, else the worst."""
     always = job_objections(seen)
+    blind = {one.kind for one in always if one.kind is not None}
     best: tuple[tuple[bool, int, float], Grounds] | None = None
     for gpu in sorted(seen.verdicts):
         verdict = seen.verdicts[gpu]
         against = (*always, *verdict_objections(seen, verdict, model_sha256, policy.stale_seconds))
+        blind |= {one.kind for one in against if one.kind is not None}
         one = _of_verdict(seen, verdict, policy, against, unix_s)
         rank = (not one.objections, one.standing.rank, verdict.evidence.strength)
         if one.standing is Standing.NONE:
@@ -74,9 +79,9 @@ def grounds_of(seen: Observation, policy: Policy, model_sha256: str, unix_s: flo
         if best is None or rank > best[0]:
             best = rank, one
     if best is not None:
-        return best[1]
+        return replace(best[1], blind=frozenset(blind))
     against = always or (Objection(None, "no verdict yet"),)
-    return Grounds(EVIDENCE, "", None, Standing.NONE, Work(), None, against, None, ())
+    return Grounds(EVIDENCE, "", None, Standing.NONE, Work(), None, against, None, (), frozenset(blind))
 
 
 def _of_verdict(
