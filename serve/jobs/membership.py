@@ -23,6 +23,8 @@ SCHEDULED: Final = frozenset({"slurm", "kubernetes"})
 ESCAPED: Final = "escaped"
 """Label of a job that has processes where its scheduler does not see them, or that outlived its end."""
 
+_PARENT_TICKS: Final = 200
+_MOST_PARENTS: Final = 1024
 _DEEPEST: Final = 32  # parents that are looked at
 
 
@@ -46,6 +48,7 @@ class Membership:
         self._proc, self._ask, self._known = proc, ask, known
         self._memory = SessionMemory(proc)
         self._sessions: dict[SessionId, Job] = {}
+        self._parents: dict[ProcessKey, tuple[Job | None, int]] = {}
 
     def job_of(self, process: ProcessFacts, before: Job | None = None) -> Job | None:
         """The job of a process that is alive; `before` is what was found last."""
@@ -91,18 +94,27 @@ class Membership:
             stat = self._proc.stat(parent) if parent > 1 else None
             if stat is None:
                 return None
-            job = self._known(stat.key) or self._scheduled(parent)
+            job = self._known(stat.key) or self._scheduled(stat.key)
             if job is not None:
                 return job if job.uid in {process.uid, -1} else None
             parent = stat.ppid
         return None
 
-    def _scheduled(self, pid: int) -> Job | None:
+    def _scheduled(self, parent: ProcessKey) -> Job | None:
+        """What schedulers say of a parent, for two seconds: many processes have the same one."""
         if len(self._ask) < 2:  # sessions alone: parents have none but their own
             return None
-        facts = self._proc.facts(pid)
-        job = self._told(facts) if facts is not None else None
-        return job if job is not None and job.kind in SCHEDULED else None
+        job, until = self._parents.get(parent, (None, 0))
+        if self._proc.ticks() < until:
+            return job
+        facts = self._proc.facts(parent.pid)
+        told = self._told(facts) if facts is not None and facts.key == parent else None
+        job = told if told is not None and told.kind in SCHEDULED else None
+        self._parents.pop(parent, None)
+        self._parents[parent] = (job, self._proc.ticks() + _PARENT_TICKS)
+        while len(self._parents) > _MOST_PARENTS:
+            del self._parents[next(iter(self._parents))]
+        return job
 
 
 def _escaped(job: Job) -> Job:

@@ -48,7 +48,12 @@ def compare(before: Mapping[str, Job], now: Mapping[str, Job]) -> Changes:
     began = [job for key, job in now.items() if key not in before]
     ended = [job for key, job in before.items() if key not in now]
     both = ((before[key], job) for key, job in now.items() if key in before)
-    return Changes(began, ended, [job for old, job in both if job != old or job.labels != old.labels])
+    changed = [job for old, job in both if job is not old and (job != old or job.labels != old.labels)]
+    return Changes(began, ended, changed)
+
+
+_Found = tuple[Job, tuple[str, ...], bool, dict[str, str]]
+"""A job as its provider describes it, its devices, whether it has them for itself, and more labels."""
 
 
 @final
@@ -78,26 +83,28 @@ class Placed:
         self.by_key.setdefault(job.key, job)
         self.keys.setdefault(gpu, {})[job.key] = None
 
-    def jobs(self, stale: frozenset[str]) -> dict[str, Job]:
-        """All jobs with all of their devices, and whether they have these for themselves."""
+    def found(self, stale: frozenset[str]) -> dict[str, _Found]:
+        """What was found out about each job; `stale` are kinds of jobs."""
         gpus: dict[str, list[str]] = {key: [] for key in self.by_key}
         shared: set[str] = set()
         for gpu, keys in self.keys.items():
             for key in keys:
                 gpus[key].append(gpu)
             shared |= keys.keys() if len(keys) > 1 else set()
-        return {key: self._job(job, tuple(gpus[key]), shared, stale) for key, job in self.by_key.items()}
+        return {key: self._found(job, tuple(gpus[key]), key in shared, stale) for key, job in self.by_key.items()}
 
     def on(self, jobs: Mapping[str, Job]) -> dict[str, tuple[Job, ...]]:
         """The jobs on each device."""
         return {gpu: tuple(jobs[key] for key in keys) for gpu, keys in self.keys.items()}
 
-    def _job(self, job: Job, gpus: tuple[str, ...], shared: set[str], stale: frozenset[str]) -> Job:
-        given = sum((gpu, job.key) in self.given for gpu in gpus)
-        found = {STALE: job.kind in stale, BEYOND: 0 < given < len(gpus)}
-        labels = {**job.labels, **self.labels.get(job.key, {}), **{name: "1" for name, true in found.items() if true}}
-        alone = job.allotted and job.key not in shared and not found[BEYOND]
-        return replace(job, gpus=gpus or job.gpus, allotted=alone, labels=labels)
+    def _found(self, job: Job, gpus: tuple[str, ...], shared: bool, stale: frozenset[str]) -> _Found:
+        labels = dict(self.labels.get(job.key, ()))
+        if job.kind in stale:
+            labels[STALE] = "1"
+        given = sum((gpu, job.key) in self.given for gpu in gpus) if self.given else 0
+        if 0 < given < len(gpus):
+            labels[BEYOND] = "1"
+        return job, gpus, job.allotted and not shared and BEYOND not in labels, labels
 
 
 @final
@@ -113,7 +120,8 @@ class Placement:
 
     def __init__(self, linger_s: float, counts: Counter[str]) -> None:
         self._linger_s, self._counts = linger_s, counts
-        self._last: dict[str, tuple[Job, float]] = {}
+        self._last: dict[str, _Lingering] = {}
+        self._made: dict[str, tuple[_Found, Job]] = {}
         self._hidden: dict[int, float] = {}
         self._told: dict[str, tuple[frozenset[int], float]] = {}
 
@@ -138,7 +146,8 @@ class Placement:
                 _place_claimed(placed, gpu, processes)
             hidden = [pid for pid in there or () if time_s - self._hidden.get(pid, time_s) >= _HIDDEN_S]
             if hidden or (gpu not in placed.keys and (pids is None or there)):
-                placed.put(gpu, Job(f"gpu:{gpu}", "gpu", gpu, (gpu,), labels={"hidden": "1"} if hidden else {}))
+                placed.put(gpu, Job(f"gpu:{gpu}", "gpu", gpu, (gpu,)))
+                placed.labels[f"gpu:{gpu}"] = {"hidden": "1"} if hidden else {}
         self._count_hidden(unseen, time_s)
         _place_asked(placed, processes)
         self._linger(placed, time_s, unix_s)
@@ -177,20 +186,44 @@ class Placement:
         self._hidden = {pid: self._hidden.get(pid, time_s) for pid in unseen}
         self._counts["hidden"] = sum(time_s - since >= _HIDDEN_S for since in self._hidden.values())
 
+    def jobs(self, placed: Placed, stale: frozenset[str]) -> dict[str, Job]:
+        """All jobs; one of which nothing new was found is the same object as before."""
+        made: dict[str, tuple[_Found, Job]] = {}
+        for key, found in placed.found(stale).items():
+            before = self._made.get(key)
+            same = before is not None and before[0][0] is found[0] and before[0][1:] == found[1:]
+            made[key] = before if before is not None and same else (found, _make(*found))
+        self._made = made
+        return {key: job for key, (_, job) in made.items()}
+
     def _linger(self, placed: Placed, time_s: float, unix_s: float) -> None:
         """Jobs of no scheduler outlive their last process for a while, and keep the time of their start."""
-        for key, job in list(placed.by_key.items()):
+        for key, job in placed.by_key.items():
             if job.kind in SCHEDULED:
                 continue
-            before = self._last.get(key)
-            started = before[0].started_unix_s if before is not None else unix_s
-            placed.by_key[key] = described = replace(before[0] if before is not None else job, started_unix_s=started)
-            self._last[key] = (replace(described, labels=job.labels, gpus=()), time_s)
-        for key, (job, seen_s) in list(self._last.items()):
-            if time_s - seen_s > self._linger_s:
+            last = self._last.get(key)
+            if last is None:
+                last = self._last[key] = _Lingering(replace(job, started_unix_s=unix_s, gpus=()), time_s)
+            placed.by_key[key] = last.job  # no new key: the dictionary may be walked through meanwhile
+            last.seen_s = time_s
+        for key, last in list(self._last.items()):
+            if time_s - last.seen_s > self._linger_s:
                 del self._last[key]
-            elif job.kind == "process":
-                placed.by_key.setdefault(key, job)
+            elif last.job.kind == "process":
+                placed.by_key.setdefault(key, last.job)
+
+
+@final
+@dataclass(slots=True)
+class _Lingering:
+    """A job of no scheduler, and when it was seen last."""
+
+    job: Job
+    seen_s: float
+
+
+def _make(job: Job, gpus: tuple[str, ...], alone: bool, labels: dict[str, str]) -> Job:
+    return replace(job, gpus=gpus or job.gpus, allotted=alone, labels={**job.labels, **labels})
 
 
 def _put(placed: Placed, gpu: str, process: Process, job: Job) -> None:

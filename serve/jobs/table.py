@@ -110,7 +110,7 @@ class JobTable:
         with self._lock:
             self._processes.renew(_pids(pids_on) - self._own, time_s, allotted)
             found = self._placement.place(pids_on, devices, allotted, self._processes, self._own, time_s, unix_s)
-            jobs = found.jobs(_kinds_of(stale))
+            jobs = self._placement.jobs(found, _kinds_of(stale))
             changes = compare(self._jobs, jobs)
             self._jobs, self._on = jobs, found.on(jobs)
         self.counts["began"] += len(changes.began)
