@@ -1,9 +1,9 @@
 """The source ``launches``: which kernels the processes of jobs launch, by eBPF probes in libcuda.
 
 The eBPF programs are compiled when hashwarden is built and loaded by bpf(2) itself. bpftrace, the obvious tool, was
-tried and set aside: it compiles with LLVM at every start (most of a second for each burst, and 90 MB for each of the
-two programs that would be needed, against budgets of 1 % of a core and 200 MB for the whole agent), cannot take up a
-library that appears later without a new start, and cuts strings at 200 bytes, while names of templated kernels are
+tried and set aside: each of the two programs that would run side by side in a burst takes 90 MB, of 200 MB for the
+whole agent; it compiles with LLVM at the start of every burst; it takes up a library that appears later only with a new
+start, and what is looked up meanwhile is missed; and it cuts strings at 200 bytes, while names of templated kernels are
 longer. benchmarks/launches.py measures both.
 """
 

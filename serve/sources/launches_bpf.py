@@ -35,6 +35,8 @@ _MULTI: Final = 48
 _NUMBERS: Final = {"x86_64": (321, 298), "aarch64": (280, 241)}
 """Of bpf and perf_event_open."""
 _LICENSE: Final = b"Dual BSD/GPL"
+_AGAIN: Final = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINTR})
+_TRIALS: Final = 10
 _LOG_BYTES: Final = 1 << 20
 _LOAD_MAP: Final = 0x18
 """Opcode of the instruction that loads 64 bits; with source register 1 they are a map's descriptor."""
@@ -93,6 +95,7 @@ class Map:
 
     def __init__(self, kind: int, key: int, value: int, entries: int) -> None:
         self.key, self.value, self.entries = key, value, entries
+        self._buffers: tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]] | None = None
         attributes = struct.pack("<IIIII", kind, key, value, entries, 0)
         try:
             self.fd = _bpf(_CREATE, attributes)
@@ -122,17 +125,44 @@ class Map:
         _bpf(_UPDATE, struct.pack("<IIQQQ", self.fd, 0, _address(asked), _address(room), 0))
 
     def take(self) -> tuple[bytes, bytes]:
-        """All keys and all values, end to end in the same order; the hash map is empty after it."""
-        keys = ctypes.create_string_buffer(self.key * self.entries)
-        values = ctypes.create_string_buffer(self.value * self.entries)
-        token = ctypes.create_string_buffer(8)
-        block = ctypes.create_string_buffer(72)
+        """All keys and all values, end to end in the same order; the hash map is empty after it.
+
+        Raises
+        ------
+        OSError
+            If the kernel cannot give them, though it was asked again.
+        """
+        keys, values = self._room()
+        taken: list[tuple[bytes, bytes]] = []
+        for _ in range(_TRIALS):
+            count, ended = self._take_batch(keys, values)
+            taken.append((ctypes.string_at(keys, self.key * count), ctypes.string_at(values, self.value * count)))
+            if ended:
+                return b"".join(part[0] for part in taken), b"".join(part[1] for part in taken)
+        raise OSError(errno.EBUSY, "the map does not come to an end", "bpf")
+
+    def _room(self) -> tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]]:
+        """Where the kernel puts keys and values; made once, for it is asked for several times a second."""
+        if self._buffers is None:
+            sizes = (self.key * self.entries, self.value * self.entries)
+            self._buffers = ctypes.create_string_buffer(sizes[0]), ctypes.create_string_buffer(sizes[1])
+        return self._buffers
+
+    def _take_batch(self, keys: ctypes.Array[ctypes.c_char], values: ctypes.Array[ctypes.c_char]) -> tuple[int, bool]:
+        """How many came, and whether that was the end of the map."""
+        token, block = ctypes.create_string_buffer(8), ctypes.create_string_buffer(72)
         struct.pack_into("<QQQQIIQQ", block, 0, 0, _address(token), _address(keys), _address(values),
                          self.entries, self.fd, 0, 0)  # fmt: skip
-        with suppress(FileNotFoundError):  # it came to the end of the map: what is right
+        ended = False
+        try:
             syscall(0, ctypes.c_int(_TAKE_BATCH), block, ctypes.c_uint(56))
+        except FileNotFoundError:
+            ended = True
+        except OSError as error:  # a part of the map is in use: what is left is asked for again
+            if error.errno not in _AGAIN:
+                raise
         count: int = struct.unpack_from("<I", block, 32)[0]
-        return ctypes.string_at(keys, self.key * count), ctypes.string_at(values, self.value * count)
+        return count, ended
 
 
 def link_many(path: bytes, offsets: Sequence[int], program: int, *, at_return: bool) -> int:

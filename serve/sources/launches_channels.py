@@ -20,7 +20,7 @@ from typing import Final, final
 from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.sources.launches_window import Handle, Window
 
-__all__ = ["Novelty", "channels", "load_rates"]
+__all__ = ["Novelty", "Part", "channels", "load_rates"]
 
 _MOST_JOBS: Final = 1024
 _MOST_KERNELS: Final = 65_536

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hashwarden.serve.sources.launches_bpf import ARRAY, HASH, LRU_HASH, RING, Map
 
-__all__ = ["GAP_NS", "MOST_FUNCTIONS", "RING_BYTES", "Lost", "Tables"]
+__all__ = ["GAP_NS", "MOST_FUNCTIONS", "RING_BYTES", "Lost", "Rows", "Tables"]
 
 MOST_FUNCTIONS: Final = 16_384
 """Functions of all processes that one burst keeps apart."""
@@ -24,6 +24,9 @@ GAP_NS: Final = 32
 """Unit of the gaps."""
 
 _PROCESSES: Final = 8192
+_LOADERS: Final = 2048
+"""Processes between two looks, of which there are two a second; the larger the table, the longer each look takes."""
+
 _CALLS: Final = 8192
 _U32: Final = bytes(4)
 
@@ -69,7 +72,7 @@ class Tables:
             "lost": (ARRAY, 4, 8, 4),
             "calls": (LRU_HASH, 8, 24, _CALLS),
             "launches": (HASH, _FUNCTION.itemsize, _LAUNCH.itemsize, MOST_FUNCTIONS),
-            "loads": (HASH, 4, _LOAD.itemsize, _PROCESSES),
+            "loads": (HASH, 4, _LOAD.itemsize, _LOADERS),
             "bursts": (HASH, 4, _BURST.itemsize, _PROCESSES),
             "ring": (RING, 0, 0, RING_BYTES),
         }

@@ -27,7 +27,7 @@ from hashwarden.serve.sources.launches_window import Window, windows
 
 __all__ = ["Found", "Places", "Tracer"]
 
-STEP_S: Final = 0.25
+STEP_S: Final = 0.5
 LOOK_S: Final = 2.0
 _MOST_EVENTS: Final = 20_000
 """In one step; the rest waits in the ring."""

@@ -62,8 +62,11 @@ class Uprobes:
             raise UnsupportedError(
                 "the kernel offers no uprobes", f"{folder} (CONFIG_UPROBE_EVENTS, Linux 4.17)", "Turn the source off.",
             ) from error  # fmt: skip
-        self._single = load_programs(maps, library)
+        self._maps, self._library = maps, library
+        self._single: dict[str, int] = {}
         self._many = load_programs(maps, library, many=True) if many else {}
+        if not many:
+            self._single = load_programs(maps, library)
 
     def attach(self, path: str, offsets: Mapping[str, int], functions: Iterable[Function]) -> tuple[list[int], int]:
         """Probe those of the functions that a library has.
@@ -93,6 +96,7 @@ class Uprobes:
             try:
                 probes.append(link_many(os.fsencode(path), sorted(group), self._many[program], at_return=at_return))
             except (KeyError, OSError):  # an older kernel, or one place of them is not to its liking
+                self._single = self._single or load_programs(self._maps, self._library)
                 made = [self._one(path, offset, self._single[program], at_return) for offset in sorted(group)]
                 probes += [fd for fd in made if fd is not None]
                 refused += made.count(None)

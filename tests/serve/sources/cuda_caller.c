@@ -7,7 +7,7 @@
      name F               cuFuncGetName                       handle N            a handle that nobody looked up
      launch HOW F GX GY GZ BX BY BZ TIMES GAP_NS              graph HOW TIMES     HOW names the driver's function
      flood HOW TIMES      each with another handle, that nobody looked up
-     time HOW F TIMES     launches in a row; RESULT is their nanoseconds
+     time HOW F TIMES     launches in a row; RESULT is their nanoseconds of CPU
      fork                 goes on as a child                  exec                runs anew */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -48,9 +48,9 @@ static char *unhex(const char *hex) {
     return text;
 }
 
-static long now(void) {
+static long now(int clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return t.tv_sec * 1000000000L + t.tv_nsec;
 }
 
@@ -62,14 +62,14 @@ static void launch(const char *how, void *at, void *f, unsigned *s) {
         f, s[0], s[1], s[2], s[3], s[4], s[5], 0, 0, 0, 0);
 }
 
-static long many(const char *how, int f, unsigned *sizes, long times, long gap) {
+static long many(int clock, const char *how, int f, unsigned *sizes, long times, long gap) {
     void *at = symbol(how);
-    long start = now();
+    long start = now(clock);
     for (long i = 0; i < times; i++) {
         launch(how, at, functions[f], sizes);
-        while (gap && now() < start + gap * (i + 1)) if (gap > 200000) usleep(gap / 4000);
+        while (gap && now(clock) < start + gap * (i + 1)) if (gap > 200000) usleep(gap / 4000);
     }
-    return now() - start;
+    return now(clock) - start;
 }
 
 static long look_up(const char *by, void *in, const char *name) {
@@ -103,8 +103,8 @@ static long obey(char **argv) {
     }
     if (!strcmp(word, "handle") && sscanf(line, "%*s %ld", &f)) return functions[found] = (void *)f, found++;
     if (!strcmp(word, "launch") && sscanf(line, "%*s %63s %ld %u %u %u %u %u %u %ld %ld", how, &f, s, s + 1, s + 2, s + 3,
-                                          s + 4, s + 5, &times, &gap) == 10) return many(how, f, s, times, gap);
-    if (!strcmp(word, "time") && sscanf(line, "%*s %63s %ld %ld", how, &f, &times)) return many(how, f, s, times, 0);
+                                          s + 4, s + 5, &times, &gap) == 10) return many(CLOCK_MONOTONIC, how, f, s, times, gap);
+    if (!strcmp(word, "time") && sscanf(line, "%*s %63s %ld %ld", how, &f, &times)) return many(CLOCK_THREAD_CPUTIME_ID, how, f, s, times, 0);
     if (!strcmp(word, "flood") && sscanf(line, "%*s %63s %ld", how, &times)) {
         void *at = symbol(how);
         for (long i = 1; i <= times; i++) launch(how, at, (void *)i, s);
