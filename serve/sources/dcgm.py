@@ -50,7 +50,7 @@ _ENERGY, _LIMIT_ASKED, _LIMIT = 156, 160, 164
 
 def make(options: Options) -> DcgmSource:
     """The source, not open yet."""
-    return DcgmSource(options)
+    return DcgmSource(options, clock=options.clock, unix=options.unix)
 
 
 def local_gpus(folder: Path = Path("/proc/driver/nvidia/gpus")) -> frozenset[str]:

@@ -47,7 +47,7 @@ def hold_file() -> Path:
 
 def make(options: Options) -> PmSource:
     """The source, not open yet."""
-    return PmSource(options)
+    return PmSource(options, clock=options.clock, unix=options.unix)
 
 
 def cuda_devices() -> list[tuple[int, Device]]:

@@ -31,7 +31,7 @@ _CLOSE_S: Final = 1.0
 
 def make(options: Options) -> ProbeSource:
     """The source, not open yet."""
-    return ProbeSource(options)
+    return ProbeSource(options, clock=options.clock, unix=options.unix)
 
 
 @final
