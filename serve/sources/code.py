@@ -99,6 +99,7 @@ class CodeSource:
         if self._joiner is None or self._store is None:
             raise NoData
         now = self._clock()
+        self._joiner.begin()
         jobs = self._take(self._options.board.fresh(), self._joiner, now)
         outcome = self._child.poll()
         jobs |= self._heard(outcome, self._joiner, now) if outcome is not None else set()
@@ -184,14 +185,14 @@ class CodeSource:
                 readings.append(Reading(gpu, -1, now, self._unix(), joined.values, job))
             if sum(joined.launches.values()) > sum(whole.launches.values()):
                 whole = joined
-        self._note(job, whole)
+        self._note(job, joiner.top(whole))
         return readings
 
-    def _note(self, job: str, joined: Joined) -> None:
+    def _note(self, job: str, kernels: tuple[LaunchedKernel, ...]) -> None:
         """Keep the evidence of the GPU with most launches."""
-        if joined.top:
+        if kernels:
             self._evidence.pop(job, None)
-            self._evidence[job] = joined.top
+            self._evidence[job] = kernels
             if len(self._evidence) > _MOST_EVIDENCE:
                 del self._evidence[next(iter(self._evidence))]
 

@@ -11,9 +11,9 @@ a miner that takes the name of an innocent kernel must not be diluted by it.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,18 @@ from hashwarden.serve.scan.text import printable, shorten
 from hashwarden.serve.sources.code_index import VALUES, Index, Rows, name_key
 from hashwarden.serve.sources.code_store import CodeStore
 
-__all__ = ["TOP_SHARE", "Joined", "Joiner", "LaunchedKernel", "chosen"]
+__all__ = ["MOST_KERNELS", "TOP_SHARE", "Joined", "Joiner", "LaunchedKernel", "chosen"]
 
 TOP_SHARE: Final = 0.1
 """Of the launched threads, from which a kernel counts for ``code_mining_top_ratio``."""
 _CHANNELS: Final = tuple("code_novelty" if name == "novelty" else f"code_{name}_ratio" for name in VALUES)
-_MOST_NAMES: Final = 20_000
+MOST_KERNELS: Final = 512
+"""Of a process in a window, the most launched ones, that are looked up; the others count as not known."""
+_MOST_NAMES: Final = 100_000
+"""Names of all processes together whose rows are remembered, 10 MB; 200 processes with 300 kernels are 60,000."""
 _MOST_OPEN: Final = 256
+_UNKNOWN: Final = -1
+_UNNAMED: Final = -2
 _SHOWN: Final = 16
 _SHOWN_WIDTH: Final = 200
 
@@ -70,14 +75,15 @@ class Joined:
     ----------
     values : dict of str to float
         Channels; what is not there is missing. Empty if nothing was launched.
-    top : tuple of LaunchedKernel
-        The heaviest kernels whose code is known.
+    places, shares : array, shape (K,)
+        The kernels whose code is known, for `Joiner.top`, and their shares of the launched threads.
     launches : dict of str to int
         ``joined``, ``unnamed``, ``unknown`` (no code of that name was found), ``dropped`` (by the tracer), ``graph``.
     """
 
     values: dict[str, float] = field(default_factory=dict)
-    top: tuple[LaunchedKernel, ...] = ()
+    places: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    shares: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     launches: Counter[str] = field(default_factory=Counter)
 
 
@@ -92,6 +98,14 @@ def chosen(rows: Rows, architecture: int) -> np.void:
     return found
 
 
+class _Look(NamedTuple):
+    """The kernels of a profile: place of each one's row, or why there is none, and what was launched."""
+
+    places: npt.NDArray[np.int64]
+    launches: npt.NDArray[np.int64]
+    threads: npt.NDArray[np.float64]
+
+
 @final
 class Joiner:
     """Finds names in the indices of a store.
@@ -104,37 +118,34 @@ class Joiner:
     def __init__(self, store: CodeStore) -> None:
         self._store = store
         self._open: OrderedDict[str, Index | None] = OrderedDict()
-        self._found: dict[tuple[tuple[str, ...], int], dict[str, np.void | None]] = {}
-        self._names = 0
+        self.forget()
 
     def forget(self) -> None:
         """Indices were written anew."""
         self._open.clear()
-        self._found.clear()
-        self._names = 0
+        self._tables: dict[tuple[tuple[str, ...], int], dict[str, int]] = {}
+        self._looks: dict[tuple[int, tuple[str, ...], int], tuple[LaunchProfile, _Look]] = {}
+        self._place: dict[bytes, int] = {}
+        self._rows: list[np.void] = []
+        self._names: list[str] = []
+        self._matrix: npt.NDArray[np.float64] = np.zeros((0, len(VALUES)))
+        self._count = 0
 
-    def find(self, names: Iterable[str], keys: tuple[str, ...], architecture: int) -> dict[str, np.void | None]:
-        """The row that counts for each name, None if no index holds it; more names than asked for may be there."""
-        known = self._found.setdefault((keys, architecture), {})
-        missing = [name for name in dict.fromkeys(names) if name and name not in known]
-        if missing:
-            if self._names + len(missing) > _MOST_NAMES:
-                self._found, self._names = {(keys, architecture): known}, len(known)
-            hashes = [name_key(name) for name in missing]
-            parts: list[list[Rows]] = [index.find(hashes) for index in self._indices(keys)]
-            for place, name in enumerate(missing):
-                rows = [part[place] for part in parts if len(part[place])]
-                known[name] = chosen(np.concatenate(rows), architecture) if rows else None
-            self._names += len(missing)
-        return known
+    def begin(self) -> None:
+        """A new round: what was worked out of single profiles is let go, and names if there are too many."""
+        self._looks.clear()
+        if self._count > _MOST_NAMES:
+            self.forget()
 
     def count(self, profile: LaunchProfile, keys: tuple[str, ...], architecture: int) -> Counter[str]:
         """Launches of a process by what is known of them; see `Joined.launches`."""
-        found = self.find((kernel.name for kernel in profile.kernels), keys, architecture)
-        counts = Counter({"dropped": profile.dropped, "graph": profile.graph_launches})
-        for kernel in profile.kernels:
-            counts[_kind(kernel.name, found)] += kernel.launches
-        return counts
+        look = self._look(profile, keys, architecture)
+        return Counter({
+            "joined": int(look.launches[look.places >= 0].sum()),
+            "unknown": int(look.launches[look.places == _UNKNOWN].sum()),
+            "unnamed": int(look.launches[look.places == _UNNAMED].sum()),
+            "dropped": profile.dropped, "graph": profile.graph_launches,
+        })  # fmt: skip
 
     def join(self, processes: Sequence[tuple[LaunchProfile, tuple[str, ...]]], architecture: int) -> Joined:
         """Join the launches of processes with their code.
@@ -146,24 +157,60 @@ class Joiner:
         architecture : int
             Of the GPU, compute capability times 10; 0 if it is not known.
         """
-        joined, threads = Joined(), 0
-        weights: dict[tuple[str, bytes], float] = {}
-        rows: dict[tuple[str, bytes], np.void] = {}
-        unknown: Counter[str] = Counter()
+        joined = Joined()
         for profile, keys in processes:
-            found = self.find((kernel.name for kernel in profile.kernels), keys, architecture)
-            joined.launches += self.count(profile, keys, architecture)
-            for kernel in profile.kernels:
-                threads += kernel.threads
-                row = found.get(kernel.name)
-                if row is None:
-                    unknown[kernel.name] += kernel.threads
-                    continue
-                place = (kernel.name, row.tobytes())
-                rows[place] = row
-                weights[place] = weights.get(place, 0.0) + kernel.threads
-        _fill(joined, weights, rows, threads, unknown)
+            joined.launches.update(self.count(profile, keys, architecture))
+        total = sum(joined.launches.values())
+        if not total:
+            return joined
+        joined.values["code_known_ratio"] = joined.launches["joined"] / total
+        looks = [self._look(profile, keys, architecture) for profile, keys in processes]
+        places = np.concatenate([look.places for look in looks])
+        threads = np.concatenate([look.threads for look in looks])
+        known, inverse = np.unique(places[places >= 0], return_inverse=True)
+        weights = np.bincount(inverse, threads[places >= 0], len(known)).astype(np.float64)
+        if weights.sum() > 0:
+            values = self._values()[known]
+            heavy_unknown = _heaviest_unknown(processes, looks) >= TOP_SHARE * threads.sum()
+            joined.values |= _channels(values, weights, float(threads.sum()), heavy_unknown)
+            joined.places, joined.shares = known, weights / float(threads.sum())
         return joined
+
+    def _look(self, profile: LaunchProfile, keys: tuple[str, ...], architecture: int) -> _Look:
+        remembered = self._looks.get((id(profile), keys, architecture))
+        if remembered is not None:
+            return remembered[1]
+        kernels, rest = profile.kernels[:MOST_KERNELS], profile.kernels[MOST_KERNELS:]
+        table = self._table([kernel.name for kernel in kernels], keys, architecture)
+        places = [table[kernel.name] for kernel in kernels] + [_UNKNOWN] * len(rest)
+        look = _Look(
+            np.array(places, np.int64),
+            np.array([kernel.launches for kernel in profile.kernels], np.int64),
+            np.array([kernel.threads for kernel in profile.kernels], np.float64),
+        )
+        self._looks[id(profile), keys, architecture] = profile, look  # held, so that its id stays its own
+        return look
+
+    def _table(self, names: list[str], keys: tuple[str, ...], architecture: int) -> dict[str, int]:
+        """The places of the rows of names, at least of those asked for."""
+        table = self._tables.setdefault((keys, architecture), {"": _UNNAMED})
+        missing = [name for name in dict.fromkeys(names) if name not in table]
+        if missing:
+            hashes = [name_key(name) for name in missing]
+            parts = [index.find(hashes) for index in self._indices(keys)]
+            for number, name in enumerate(missing):
+                rows = [part[number] for part in parts if len(part[number])]
+                table[name] = self._keep(name, chosen(np.concatenate(rows), architecture)) if rows else _UNKNOWN
+            self._count += len(missing)
+        return table
+
+    def _keep(self, name: str, row: np.void) -> int:
+        """The place of a row: processes that run the same code share it."""
+        place = self._place.setdefault(row.tobytes(), len(self._rows))
+        if place == len(self._rows):
+            self._rows.append(row.copy())
+            self._names.append(name)
+        return place
 
     def _indices(self, keys: tuple[str, ...]) -> list[Index]:
         for key in keys:
@@ -175,45 +222,41 @@ class Joiner:
             self._open.popitem(last=False)
         return found
 
+    def _values(self) -> npt.NDArray[np.float64]:
+        """What is said of all kernels that are remembered, by place."""
+        if len(self._matrix) < len(self._rows):
+            self._matrix = np.array([row["values"] for row in self._rows], np.float64)
+        return self._matrix
 
-def _kind(name: str, found: dict[str, np.void | None]) -> str:
-    if not name:
-        return "unnamed"
-    return "unknown" if found[name] is None else "joined"
+    def top(self, joined: Joined) -> tuple[LaunchedKernel, ...]:
+        """The heaviest kernels of what was joined in this round."""
+        found = []
+        for number in np.argsort(-joined.shares, kind="stable")[:_SHOWN].tolist():
+            place, share = int(joined.places[number]), float(joined.shares[number])
+            row, shown = self._rows[place], shorten(printable(self._names[place]), _SHOWN_WIDTH)
+            mining, hashing = (float(value) for value in row["values"][:2])
+            found.append(LaunchedKernel(shown, f"{int(row['code']):016x}", int(row["arch"]), mining, hashing, share))
+        return tuple(found)
 
 
-def _fill(
-    joined: Joined, weights: dict[tuple[str, bytes], float], rows: dict[tuple[str, bytes], np.void], threads: int,
-    unknown: Counter[str],
-) -> None:  # fmt: skip
-    """The channels and the heaviest kernels."""
-    total = sum(joined.launches.values())
-    if not total:
-        return
-    joined.values["code_known_ratio"] = joined.launches["joined"] / total
-    if not weights:
-        return
-    values: npt.NDArray[np.float64] = np.array([row["values"] for row in rows.values()], np.float64)
-    weight = np.array([weights[place] for place in rows])
-    if weight.sum() <= 0:
-        return
-    means = (weight @ values) / weight.sum()
-    joined.values |= dict(zip(_CHANNELS, means.tolist(), strict=True))
-    heavy = weight >= TOP_SHARE * threads
+def _channels(
+    values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], threads: float, heavy_unknown: bool
+) -> dict[str, float]:
+    """The channels of kernels (values, shape (K, len(VALUES))) with so many threads each, of ``threads`` in all."""
+    means = (weights @ values) / weights.sum()
+    found: dict[str, float] = dict(zip(_CHANNELS, means.tolist(), strict=True))
+    heavy = weights >= TOP_SHARE * threads
     if heavy.any():
-        joined.values["code_mining_top_ratio"] = float(values[heavy, 0].max())
-    elif not any(count >= TOP_SHARE * threads for count in unknown.values()):
-        joined.values["code_mining_top_ratio"] = 0.0  # as synthesised: no kernel has a tenth of the threads
-    joined.top = _top(weight / max(threads, 1), rows)
+        found["code_mining_top_ratio"] = float(values[heavy, 0].max())
+    elif not heavy_unknown:
+        found["code_mining_top_ratio"] = 0.0  # as synthesised: no kernel has a tenth of the threads
+    return found
 
 
-def _top(shares: npt.NDArray[np.float64], rows: dict[tuple[str, bytes], np.void]) -> tuple[LaunchedKernel, ...]:
-    places, found = list(rows), []
-    for index in np.argsort(-shares, kind="stable")[:_SHOWN].tolist():
-        row = rows[places[index]]
-        mining, hashing = (float(value) for value in row["values"][:2])
-        name = shorten(printable(places[index][0]), _SHOWN_WIDTH)
-        found.append(
-            LaunchedKernel(name, f"{int(row['code']):016x}", int(row["arch"]), mining, hashing, float(shares[index]))
-        )
-    return tuple(found)
+def _heaviest_unknown(processes: Sequence[tuple[LaunchProfile, tuple[str, ...]]], looks: Sequence[_Look]) -> float:
+    """Threads of the heaviest kernel without code."""
+    threads: Counter[str] = Counter()
+    for (profile, _), look in zip(processes, looks, strict=True):
+        for number in np.flatnonzero(look.places < 0).tolist():
+            threads[profile.kernels[number].name] += profile.kernels[number].threads
+    return max(threads.values(), default=0)

@@ -9,7 +9,7 @@ from hashwarden.model.channels import CHANNELS
 from hashwarden.serve.jobs.job import ProcessKey
 from hashwarden.serve.launch_board import KernelLaunches, LaunchProfile
 from hashwarden.serve.sources.code_index import ROW, VALUES, merged, name_key
-from hashwarden.serve.sources.code_join import Joiner, chosen
+from hashwarden.serve.sources.code_join import MOST_KERNELS, Joiner, chosen
 from hashwarden.serve.sources.code_store import CodeStore
 
 MINER, INNOCENT = 0.99, 0.001
@@ -120,7 +120,7 @@ def test_a_miner_that_takes_an_innocent_name_is_not_diluted(joiner, write):
     own = write("p1-1", row("at::gemm", MINER, code=99))
     found = joiner.join([(launched(("at::gemm", 1, 1)), (*innocent, own))], 90)
     assert found.values["code_mining_ratio"] == pytest.approx(MINER)
-    assert found.top[0].code_sha1 == f"{99:016x}"
+    assert joiner.top(found)[0].code_sha1 == f"{99:016x}"
 
 
 def test_the_worst_of_several_is_one_kernel_and_not_a_mixture():
@@ -131,7 +131,7 @@ def test_the_worst_of_several_is_one_kernel_and_not_a_mixture():
 def test_names_in_the_evidence_are_fit_for_a_terminal(joiner, write):
     name = "\x1b]0;owned\x07\u202ek" + "x" * 5000
     joined = joiner.join([(launched((name, 1, 10)), (write("a", row(name)),))], 90)
-    (kernel,) = joined.top
+    (kernel,) = joiner.top(joined)
     assert kernel.name.isprintable()
     assert len(kernel.name) <= 200
     assert kernel.thread_ratio == 1.0
@@ -152,13 +152,27 @@ def test_what_is_remembered_is_bounded(joiner, write, monkeypatch):
     monkeypatch.setattr(code_join, "_MOST_OPEN", 5)
     keys = tuple(write(f"i{n}", row(f"k{n}")) for n in range(20))
     for n in range(20):
-        names = [f"name{n}-{i}" for i in range(50)]
-        found = joiner.find([f"k{n}", *names], (keys[n],), 90)
-        assert found[f"k{n}"] is not None
-        assert found[names[-1]] is None
-    assert sum(len(part) for part in joiner._found.values()) <= 151
+        joiner.begin()
+        profile = launched((f"k{n}", 1, 1), *((f"name{n}-{i}", 1, 1) for i in range(50)))
+        assert joiner.count(profile, (keys[n],), 90) == {
+            "joined": 1,
+            "unknown": 50,
+            "unnamed": 0,
+            "dropped": 0,
+            "graph": 0,
+        }
+    assert joiner._count <= 151
+    assert len(joiner._rows) <= 3
     assert len(joiner._open) <= 5
 
 
 def test_launches_without_threads_still_tell_what_is_known(joiner, write):
     assert joiner.join([(launched(("k", 5, 0)), (write("a", row("k")),))], 90).values == {"code_known_ratio": 1.0}
+
+
+def test_of_very_many_kernels_the_most_launched_are_looked_up_and_the_others_are_not_known(joiner, write):
+    names = [f"k{i}" for i in range(MOST_KERNELS + 100)]
+    profile = launched(*((name, 1, 1) for name in names))
+    joined = joiner.join([(profile, (write("a", *map(row, names)),))], 90)
+    assert (joined.launches["joined"], joined.launches["unknown"]) == (MOST_KERNELS, 100)
+    assert joined.values["code_known_ratio"] == pytest.approx(MOST_KERNELS / (MOST_KERNELS + 100))
