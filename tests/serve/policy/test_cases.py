@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def case(tools):
-    job = Case.fields_of(tools.job(labels={"a": "b"}))
+    job = Case.fields_of(tools.job(labels={"a": "b"}, started_unix_s=5.0))
     step = StepRecord(state=StepState.DONE, action="x", at_clock_s=3.0)
     return Case(id="HW-2345678", job=job, opened_unix_s=1.0, seen_unix_s=1.0, steps={"warn1": step})
 
@@ -32,7 +32,7 @@ def test_a_case_comes_back_as_it_was(folder, case, tools):
     (again,) = CaseStore(folder)
     assert again.steps == case.steps
     assert again.history == ("5 something",)
-    assert again.as_job() == tools.job()
+    assert again.as_job() == tools.job(started_unix_s=5.0)
     assert again.as_job().labels == {"a": "b"}
     assert CaseStore(folder).get(" hw-2345678 ").id == case.id
 

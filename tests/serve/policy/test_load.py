@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import jsonschema
@@ -19,6 +20,7 @@ from hashwarden.serve.policy.load import LARGEST, load_policy, read_policy
 from hashwarden.serve.policy.schema import ENDING, Ladder, Policy, policy_schema
 
 ROOT = Path(__file__).parents[3]
+AUDIT = '[[exemptions]]\nusers = ["ali*"]\nreason = "password audit"\n'
 
 
 def test_what_a_policy_does_by_default():
@@ -76,10 +78,8 @@ def test_what_cannot_be_meant_is_refused_with_its_line(text, line, words):
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_policy_or_one_clear_error(text):
-    try:
-        read_policy(text.encode(errors="surrogatepass"))
-    except UsageError as error:
-        assert str(error)
+    with suppress(UsageError):
+        assert read_policy(text.encode(errors="surrogatepass")).mode in {"dry-run", "enforce"}
 
 
 def test_files_that_are_no_policies(tmp_path):
@@ -144,7 +144,7 @@ def test_exemptions_that_have_run_out_are_told(world, make_world, tools):
     ((_, soon),) = run_out(policy, ends - 86400)
     assert "ends in 1.0 days" in soon
     other = make_world(text, "other")  # it is 2027 there
-    other.run(48 * 60, other.see)
+    other.run(48 * 60, other.see, wait_s=600.0)
     told = [alert.text for alert in other.alerts if alert.kind == "exemption"]
     assert len(told) == 2
     assert "password audit" in told[0]
@@ -182,7 +182,6 @@ classes = ["any"]
 gpu_hours = 1
 """
     found = "\n".join(remarks(read_policy(text.encode()), 0.0))
-    for words in ("all: cancel needs nobody's approval", "plain NVML", "never: the rule all before it", "nobody to warn",
-                  "[agents] names none"):  # fmt: skip
-        assert words in found
+    wanted = ("all: cancel needs nobody's approval", "plain NVML", "never: the rule all before it", "nobody to warn")
+    assert [words for words in (*wanted, "[agents] names none") if words not in found] == []
     assert "no rules" in "\n".join(remarks(read_policy(b""), 0.0))
