@@ -153,7 +153,7 @@ def fetch(  # noqa: PLR0913  each is a limit of its own
         raise NoDeviceError(
             f"no connection ({_said(error)})", "an exporter that listens", "Start it.", where=where
         ) from error
-    connection = http.client.HTTPConnection(str(address.parts.hostname))
+    connection = http.client.HTTPConnection(str(address.parts.hostname), address.parts.port)
     connection.sock = cast(socket.socket, _Socket(sock, deadline))
     try:
         connection.request("POST" if form else "GET", address.target(path), form or None, headers)

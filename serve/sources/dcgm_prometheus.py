@@ -27,10 +27,10 @@ __all__ = ["MOST_BYTES", "RANGE_S", "Prometheus"]
 RANGE_S: Final = 150
 """How far a query looks back: two scrapes of a server that scrapes once a minute."""
 
-MOST_BYTES: Final = 32 << 20
+MOST_BYTES: Final = 16 << 20
 """Of one answer."""
 
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 4
 """Fields of one query: an answer has all labels of all series, and is held in memory as a whole."""
 
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")

@@ -12,10 +12,16 @@ from collections import OrderedDict
 from collections.abc import Container, Iterator, Mapping
 from typing import Final, NamedTuple, final
 
-__all__ = ["MOST_LINE", "Parser", "Sample"]
+from hashwarden.errors import DataError
+
+__all__ = ["MOST_LINE", "MOST_LINES", "MOST_SAMPLES", "Parser", "Sample"]
 
 MOST_LINE: Final = 8192
 """Bytes of a line; longer ones are wrong."""
+
+MOST_LINES: Final = 100_000
+MOST_SAMPLES: Final = 20_000
+"""Of a text: eight GPUs in seven parts each with forty fields are 2,240 samples."""
 
 _MOST_KNOWN: Final = 4096
 _LINE: Final = re.compile(
@@ -68,8 +74,16 @@ class Parser:
         self.wrong = 0
 
     def samples(self, body: bytes) -> Iterator[Sample]:
-        """Samples in their order; a last line without an end is not believed, for half of a number is a number."""
-        self.wrong = 0
+        """Samples in their order; a last line without an end is not believed, for half of a number is a number.
+
+        Raises
+        ------
+        DataError
+            If there are more than `MOST_LINES` or `MOST_SAMPLES`.
+        """
+        self.wrong = found = 0
+        if body.count(b"\n") > MOST_LINES:
+            raise _too_long(f"more than {MOST_LINES:,} lines")
         for line in body.split(b"\n")[:-1]:
             if not line or line.startswith(b"#"):
                 continue
@@ -78,6 +92,9 @@ class Parser:
                 continue
             sample = self._sample(line.decode("utf-8", "replace"))
             if sample is not None:
+                found += 1
+                if found > MOST_SAMPLES:
+                    raise _too_long(f"more than {MOST_SAMPLES:,} samples")
                 yield sample
 
     def _sample(self, line: str) -> Sample | None:
@@ -118,6 +135,10 @@ def _labels(text: str) -> Mapping[str, str] | None:
         found[label[1]] = _ESCAPED.sub(_unescaped, value) if "\\" in value else value
         place = label.end()
     return found
+
+
+def _too_long(got: str) -> DataError:
+    return DataError(got, "an exporter of one node", "For a cluster ask its Prometheus server.")
 
 
 def _unescaped(found: re.Match[str]) -> str:

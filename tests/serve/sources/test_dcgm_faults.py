@@ -195,3 +195,14 @@ def test_every_fault_is_an_error_of_the_house(exporter, opened):
     exporter.act = lambda handler: handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 500 + b"\r\n")
     with pytest.raises(HashwardenError):
         later(source)
+
+
+def test_the_same_text_is_not_read_again(exporter, opened, monkeypatch):
+    source, read = opened(), []
+    usual = source._parser.samples
+    monkeypatch.setattr(source._parser, "samples", lambda body: (read.append(len(body)), usual(body))[1])
+    for step in range(12):
+        exporter.body = server.page(power=step // 6)
+        with suppress(NoData):
+            later(source, 1.0)
+    assert len(read) == 2, "of 12 answers"

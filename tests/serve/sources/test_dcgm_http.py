@@ -37,7 +37,7 @@ def test_it_asks_plainly(exporter):
     (path, headers, _), (posted, more, form) = exporter.asked
     assert (path, posted, form) == ("/metrics?a=b", "/api", b"query=up")
     assert headers["Accept-Encoding"] == "identity"
-    assert headers["Host"].startswith("127.0.0.1")
+    assert headers["Host"] == f"127.0.0.1:{exporter.port}"
     assert "Authorization" not in headers
     assert more["Content-Type"] == "application/x-www-form-urlencoded"
 

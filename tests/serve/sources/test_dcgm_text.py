@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from hashwarden.errors import DataError
 from hashwarden.serve.sources.dcgm_text import MOST_LINE, Parser
 
 NAMES = {"a", "b_total", "x:y"}
@@ -93,3 +94,9 @@ def test_hostile_lines_take_no_time_to_speak_of(monkeypatch):
     evil = ["a{" + 'x="' * 2000, "a{" + "}" * 8000, "a" * 8000, 'a{x="' + "\\" * 8000, "a{} " + "1" * 8000 + "x"]
     found, wrong = read("\n".join(evil * 20) + "\n")
     assert (found, wrong) == ([], 100)
+
+
+@pytest.mark.parametrize(("text", "said"), [("a 1\n" * 20_001, "20,000 samples"), ("#\n" * 100_001, "100,000 lines")])
+def test_a_text_that_would_keep_the_agent_busy_is_refused(text, said):
+    with pytest.raises(DataError, match=said):
+        read(text)
