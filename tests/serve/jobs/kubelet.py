@@ -1,16 +1,22 @@
-"""kubelet's side of the pod-resources API: a real gRPC server on a Unix socket, and protobuf's own messages."""
+"""kubelet's side: its API as a real gRPC server on a Unix socket, protobuf's own messages, real cgroups."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 
 HERE = Path(__file__).parent
 
@@ -71,3 +77,47 @@ class Kubelet(grpc.GenericRpcHandler):
         if self._server is not None:
             self._server.stop(None).wait()
         self.socket.unlink(missing_ok=True)
+
+
+@contextmanager
+def hierarchy() -> Iterator[Path]:
+    """The folder ``kubepods.slice`` of our own in a mounted hierarchy of cgroups."""
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    mounts = [Path(line[1]) for line in lines if line[2] == "cgroup2"]
+    mounts += [Path(line[1]) for line in lines if line[2] == "cgroup" and "freezer" in line[3].split(",")]
+    root = next((mount for mount in mounts if os.access(mount, os.W_OK)), None)
+    if root is None:
+        pytest.fail("no hierarchy of cgroups that can be written to; these tests need root")
+    made = root / "kubepods.slice"
+    with (Path(tempfile.gettempdir()) / "hashwarden-kubepods.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests may run side by side; there is one root
+        yield from _made(made)
+
+
+def _made(made: Path) -> Iterator[Path]:
+    if made.exists():
+        pytest.fail("there are pods on this machine")
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        for folder in sorted((f for f in made.rglob("*") if f.is_dir()), key=lambda f: -len(f.parts)):
+            folder.rmdir()
+        made.rmdir()
+
+
+@contextmanager
+def sleeper(folder: Path, *, own_namespace: bool = False) -> Iterator[int]:
+    """PID of a process in a cgroup; in a cgroup namespace of its own that begins there, if asked for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    enter = f"echo $$ > {folder}/cgroup.procs; echo; exec {'unshare -C ' if own_namespace else ''}sleep 60"
+    with subprocess.Popen(["sh", "-c", enter], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        ours, its = (Path(f"/proc/{who}/ns/cgroup") for who in ("self", process.pid))
+        while own_namespace and its.readlink() == ours.readlink():
+            os.sched_yield()
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+            process.wait()

@@ -1,9 +1,9 @@
 """Paths as kubelet and the runtimes make them, paths that only look so, and the kernel's words about real cgroups."""
 
+import importlib.util
 import os
 import subprocess
-import sys
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashwarden.serve.jobs.kubernetes_cgroup import LONGEST_PATH, ContainerPlace, place_of, place_of_path
+
+_SPEC = importlib.util.spec_from_file_location("kubelet", Path(__file__).parent / "kubelet.py")
+kubelet = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(kubelet)
 
 UID = "2c48913c-b29f-11e7-9350-020968147796"
 OTHER = "ffffffff-b29f-11e7-9350-020968147796"
@@ -108,25 +112,6 @@ def test_no_path_makes_it_stumble_or_name_somebody_else(parts):
     assert place is None or place.pod_uid == UID
 
 
-@pytest.fixture
-def hierarchy() -> Iterator[Path]:
-    """A cgroup of our own in a mounted hierarchy of the kernel."""
-    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    mounts = [Path(line[1]) for line in lines if line[2] == "cgroup2"]
-    mounts += [Path(line[1]) for line in lines if line[2] == "cgroup" and "freezer" in line[3].split(",")]
-    root = next((mount for mount in mounts if os.access(mount, os.W_OK)), None)
-    if root is None:
-        pytest.fail("no hierarchy of cgroups that can be written to; these tests need root")
-    made = root / "kubepods.slice"
-    if made.exists():
-        pytest.skip("this machine is a node of Kubernetes")
-    yield made
-    for folder in sorted(made.rglob("*"), key=lambda p: -len(p.parts)) if made.exists() else ():
-        if folder.is_dir():
-            folder.rmdir()
-    made.rmdir()
-
-
 def _paths(pid: int, *, seen_from: int | None = None) -> list[str]:
     """Of /proc/PID/cgroup, as read in the cgroup namespace of another process."""
     command = ["cat", f"/proc/{pid}/cgroup"]
@@ -136,34 +121,18 @@ def _paths(pid: int, *, seen_from: int | None = None) -> list[str]:
     return [line.split(":", 2)[2] for line in text.splitlines()]
 
 
-def _sleeper(folder: Path, *, own_namespace: bool = False) -> subprocess.Popen[bytes]:
-    folder.mkdir(parents=True, exist_ok=True)
-    enter = f"echo $$ > {folder}/cgroup.procs; echo; exec {'unshare -C ' if own_namespace else ''}sleep 60"
-    process = subprocess.Popen(["sh", "-c", enter], stdout=subprocess.PIPE)
-    process.stdout.readline()
-    ours, its = (Path(f"/proc/{who}/ns/cgroup") for who in ("self", process.pid))
-    while own_namespace and its.readlink() == ours.readlink():
-        os.sched_yield()
-    return process
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="cgroups are Linux's")
-def test_what_the_kernel_says_of_real_cgroups(hierarchy):
-    pod = hierarchy / "kubepods-burstable.slice" / POD
-    watched = _sleeper(pod / f"cri-containerd-{ID}.scope")
-    agent_pod = hierarchy / f"kubepods-pod{OTHER.replace('-', '_')}.slice"
-    agent = _sleeper(agent_pod / f"cri-containerd-{OTHER_ID}.scope", own_namespace=True)
-    forger = _sleeper(pod / f"cri-containerd-{ID}.scope" / "kubepods.slice" / f"kubepods-pod{OTHER}.slice")
-    try:
-        assert place_of(_paths(watched.pid)) == HERE
-        assert place_of(_paths(forger.pid)) == HERE
-        seen = _paths(watched.pid, seen_from=agent.pid)
+def test_what_the_kernel_says_of_real_cgroups():
+    with ExitStack() as stack:
+        root = stack.enter_context(kubelet.hierarchy())
+        container = root / "kubepods-burstable.slice" / POD / f"cri-containerd-{ID}.scope"
+        agents = root / f"kubepods-pod{OTHER.replace('-', '_')}.slice" / f"cri-containerd-{OTHER_ID}.scope"
+        watched = stack.enter_context(kubelet.sleeper(container))
+        agent = stack.enter_context(kubelet.sleeper(agents, own_namespace=True))
+        forger = stack.enter_context(kubelet.sleeper(container / "kubepods.slice" / f"kubepods-pod{OTHER}.slice"))
+        assert place_of(_paths(watched)) == HERE
+        assert place_of(_paths(forger)) == HERE
+        seen = _paths(watched, seen_from=agent)
         assert any(path.startswith("/../") for path in seen), seen
         assert place_of(seen) == HERE
-        assert place_of(_paths(forger.pid, seen_from=agent.pid)) == HERE
-        assert place_of(_paths(os.getpid(), seen_from=agent.pid)) is None
-    finally:
-        for process in (watched, agent, forger):
-            process.kill()
-            process.wait()
-            process.stdout.close()
+        assert place_of(_paths(forger, seen_from=agent)) == HERE
+        assert place_of(_paths(os.getpid(), seen_from=agent)) is None

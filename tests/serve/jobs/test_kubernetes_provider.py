@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 import pytest
 
-from hashwarden.serve.jobs.job import ProcessKey
+from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.jobs.kubernetes import STALE, Kubernetes, make
 from hashwarden.serve.jobs.kubernetes_devices import GpuNames, allotment_of, uuids_by_minor
 from hashwarden.serve.jobs.kubernetes_pods import read_pod
@@ -18,6 +18,7 @@ from hashwarden.serve.jobs.options import JobOptions
 from hashwarden.serve.jobs.pod_resources import PodResources
 from hashwarden.serve.jobs.pod_resources_wire import Claim, ContainerDevices
 from hashwarden.serve.jobs.provider import Cgroup, ProcessFacts, ProviderAway
+from hashwarden.serve.jobs.table import JobTable
 from hashwarden.serve.schedulers.kubernetes_access import Access
 from hashwarden.serve.schedulers.kubernetes_api import KubernetesApi
 from hashwarden.serve.sources.source import Device
@@ -350,3 +351,18 @@ def test_minor_numbers_are_the_drivers(tmp_path):
     text = f"Model: \t\t NVIDIA H100\nGPU UUID: \t {GPUS[3]}\nDevice Minor: \t 5\n"
     (tmp_path / "0000:01:00.0" / "information").write_text(text)
     assert uuids_by_minor(tmp_path) == {5: GPUS[3]}
+
+
+def test_the_table_of_jobs_finds_a_real_process_in_a_real_cgroup(provider, node, server):
+    """Two pods share a GPU; whose a process on it is, its cgroup tells."""
+    server.pods = [api_pod(1, "train-0"), api_pod(2, "other")]
+    node.reply = lambda: kubelet.answer(kubelet.pod("train-0", f"{GPUS[0]}::0"), kubelet.pod("other", f"{GPUS[0]}::1"))
+    table = JobTable([provider], wait_s=None)
+    with kubelet.hierarchy() as root:
+        folder = root / f"kubepods-pod{uid(1).replace('-', '_')}.slice" / f"cri-containerd-{container_id(1)}.scope"
+        with kubelet.sleeper(folder) as pid:
+            table.refresh({GPUS[0]: frozenset({pid})}, DEVICES, 1.0, 1.0)
+            assert table.owner(pid) == Owner(f"pod:{uid(1)}/c", (GPUS[0],))
+            assert {job.pod for job in table.jobs_on(GPUS[0])} == {"train-0", "other"}
+            assert table.own_pids(GPUS[0]) == frozenset()
+    table.close()
