@@ -140,8 +140,11 @@ class Libraries:
     def see(self, pid: int, now_s: float) -> None:
         """Read what a process has mapped."""
         began = started(pid, self._proc)
-        if began is None or pid in self._users_by_pid:
+        known = self._users_by_pid.get(pid)
+        if began is None or (known is not None and known.started == began):
             return
+        if known is not None:  # its number came again
+            self.forget({known})
         try:
             mapping = mapped_library(pid, self._proc)
         except OSError:  # it went away in the middle, or the kernel does not show it

@@ -13,6 +13,8 @@ __all__ = ["Processes", "started"]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _MOST: Final = 16_384
+_KEPT: Final = 3
+"""Processes that had one PID, newest first: what they did may be told in any order."""
 _STARTED: Final = 19
 """Of the fields after the name, which may hold spaces and brackets: field 22 of all."""
 
@@ -36,24 +38,26 @@ class Processes:
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
-        self._known: OrderedDict[int, ProcessKey] = OrderedDict()
+        self._known: OrderedDict[int, tuple[ProcessKey, ...]] = OrderedDict()
 
     def at(self, pid: int, time_ns: int) -> ProcessKey | None:
         """The process that had a PID at a time since boot; None if that cannot be told."""
         began = started(pid, self._proc)
-        if began is not None and _began_before(began, time_ns):
-            key = ProcessKey(pid, began)
-            self._known[pid] = key
-            self._known.move_to_end(pid)
-            if len(self._known) > _MOST:
-                self._known.popitem(last=False)
-            return key
-        known = self._known.get(pid)
-        return known if known is not None and _began_before(known.started, time_ns) else None
+        if began is not None:
+            self._remember(ProcessKey(pid, began))
+        return next((key for key in self._known.get(pid, ()) if _began_before(key.started, time_ns)), None)
 
     def alive(self, process: ProcessKey) -> bool:
         """Whether it still runs."""
         return started(process.pid, self._proc) == process.started
+
+    def _remember(self, process: ProcessKey) -> None:
+        known = self._known.get(process.pid, ())
+        if process not in known:
+            self._known[process.pid] = (process, *known)[:_KEPT]
+        self._known.move_to_end(process.pid)
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
 
 
 def _began_before(ticks: int, time_ns: int) -> bool:

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from hashwarden.errors import PrivilegeError
-from hashwarden.serve.jobs.job import Owner
+from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.launch_board import KernelLaunches
 from hashwarden.serve.sources import launches_libraries
 from hashwarden.serve.sources.launches import LaunchesSource
 from hashwarden.serve.sources.launches_functions import ALWAYS
+from hashwarden.serve.sources.launches_processes import started
 from hashwarden.serve.sources.runner import Runner
 from hashwarden.serve.sources.source import Options, SourceLost
 
@@ -215,3 +216,41 @@ def test_another_pid_namespace_is_refused(monkeypatch):
     monkeypatch.setattr(Path, "readlink", lambda self: Path("pid:[4026532000]"))
     with pytest.raises(PrivilegeError, match="hostPID"):
         LaunchesSource(Options()).open()
+
+
+def test_a_process_that_gets_the_pid_of_one_that_ended_is_another(built, image):
+    library, program = built
+    last = Path("/proc/sys/kernel/ns_last_pid")
+    with Watch(library, burst_s=2.0) as watch:
+        watch.until(lambda: not watch.counting())
+        watch.until(watch.counting)
+        with stand_in.Caller(program, library) as first:
+            first.ask(f"load {image}")
+            first.find(b"first")
+            first.ask("launch cuLaunchKernel 0 1 1 1 32 1 1 5 2000")
+            watch.until(lambda: watch.source.counts["names"] == 1)
+            keys = [ProcessKey(first.pid, started(first.pid))]
+        time.sleep(0.05)  # the kernel tells starts in hundredths of a second
+        for _ in range(100):  # others start processes too
+            last.write_text(str(first.pid - 1))
+            with stand_in.Caller(program, library) as second:
+                if second.pid == first.pid:
+                    second.ask("launch cuLaunchKernel 0 1 1 1 32 1 1 0 0")
+                    keys.append(ProcessKey(second.pid, started(second.pid)))
+                    handle = second.ask("handle 77")
+                    second.ask(f"launch cuLaunchKernel {handle} 1 1 1 32 1 1 7 2000")
+                    assert watch.counting(), "the window was too short for this machine"
+                    watch.until(lambda: not watch.counting())
+                    watch.until(lambda: watch.read() or watch.options.board._fresh)
+                    break
+        found = {p.process: p.kernels for p in watch.options.board.fresh() if p.process in keys}
+        assert found == {keys[0]: (KernelLaunches("first", 5, 160),), keys[1]: (KernelLaunches("", 7, 224),)}
+
+
+def test_a_tracer_that_is_held_up_is_given_up(built):
+    library, _ = built
+    with Watch(library) as watch:
+        watch.until(lambda: watch.source.counts["libraries"])
+        watch.source._clock = lambda: time.monotonic() + 100
+        with pytest.raises(SourceLost, match="stuck"):
+            watch.source.read()

@@ -157,6 +157,7 @@ def test_a_pid_means_who_had_it_at_that_time(tmp_path):
     assert processes.at(7, 150 * tick) == ProcessKey(7, 100)  # of the one before
     assert not processes.alive(ProcessKey(7, 100))
     assert processes.at(7, 201 * tick) == ProcessKey(7, 200)
+    assert processes.at(7, 150 * tick) == ProcessKey(7, 100)  # in any order
     assert processes.alive(ProcessKey(7, 200))
     assert processes.at(8, 10 * tick) is None
 
@@ -217,6 +218,20 @@ def test_libraries_come_and_go_with_their_processes_up_to_a_limit(machine):
     assert len(libraries.libraries) == MOST_LIBRARIES - 1
     libraries.close()
     assert libraries.libraries == {}
+
+
+def test_a_user_whose_pid_comes_again_is_another(machine):
+    proc, run = machine
+    libraries = Libraries(NoProbes, lambda pid: False, proc, ())
+    run(5, inode=3)
+    libraries.look(0.0)
+    fake(proc, 5, LINE.format("/bin/true"), began=900)
+    libraries.see(5, 1.0)
+    assert libraries.users == {}
+    fake(proc, 5, LINE.format("/x/libcuda.so.1"), began=901)
+    libraries.see(5, 2.0)
+    assert set(libraries.users) == {ProcessKey(5, 901)}
+    libraries.close()
 
 
 def test_processes_without_libcuda_are_read_seldom_and_a_storm_costs_no_more(machine, monkeypatch):
