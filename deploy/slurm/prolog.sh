@@ -12,6 +12,10 @@ unset IFS LD_PRELOAD LD_LIBRARY_PATH
 set -f
 umask 022
 
+# Slurm counts GPUs by their place in gres.conf. Where that does not list all of the node's GPUs in the order of their
+# device files, name the minor numbers in its order: MINORS="4 7" for File=/dev/nvidia[4,7].
+MINORS=
+
 FOLDER=/run/gpustat
 DRIVER=/proc/driver/nvidia/gpus
 
@@ -32,13 +36,34 @@ note() {
     rm -f "$FOLDER/.$1.$$"
 }
 
-# The driver's own list: no program that could hang on a GPU that fell off the bus.
+# The minor number of the GPU at a place.
+minor_of() {
+    [ -n "$MINORS" ] || { echo "$1"; return; }
+    place=0
+    for minor in $MINORS; do
+        [ "$place" != "$1" ] || echo "$minor"
+        place=$((place + 1))
+    done
+}
+
+minor_in() { sed -n 's/^Device Minor:[[:space:]]*\([0-9]\{1,9\}\)[[:space:]]*$/\1/p' "$1"; }
+
+# By the driver's own list: no program that could hang on a GPU that fell off the bus. Not if places and minor numbers
+# cannot be the same: better no UUID than that of another GPU.
 note_uuids() {
     set +f
+    count=0 highest=-1
     for gpu in "$DRIVER"/*/information; do
-        minor=$(sed -n 's/^Device Minor:[[:space:]]*\([0-9]*\)[[:space:]]*$/\1/p' "$gpu")
+        minor=$(minor_in "$gpu")
+        is_number "$minor" || return
+        count=$((count + 1))
+        [ "$minor" -le "$highest" ] || highest=$minor
+    done
+    [ -n "$MINORS" ] || [ "$highest" -lt "$count" ] || return
+    for gpu in "$DRIVER"/*/information; do
+        minor=$(minor_in "$gpu")
         uuid=$(sed -n 's/^GPU UUID:[[:space:]]*\(GPU-[0-9A-Fa-f-]*\)[[:space:]]*$/\1/p' "$gpu")
-        case " $1 " in *" $minor "*) is_number "$minor" && is_uuid "$uuid" && note "$uuid" ;; esac
+        case " $1 " in *" $minor "*) is_uuid "$uuid" && note "$uuid" ;; esac
     done
 }
 
@@ -49,8 +74,9 @@ is_ours || exit 0
 numbers=
 for gpu in $(echo "${SLURM_JOB_GPUS:-${CUDA_VISIBLE_DEVICES:-$GPU_DEVICE_ORDINAL}}" | head -c 4096 | tr ',' ' '); do
     if is_number "$gpu"; then
-        note "$gpu"
-        numbers="$numbers $gpu"
+        minor=$(minor_of "$gpu")
+        is_number "$minor" && note "$minor"
+        numbers="$numbers $minor"
     elif is_uuid "$gpu"; then
         note "$gpu"
     fi

@@ -137,15 +137,17 @@ class Slurm:
 
     def _drain(self, action: Action) -> Outcome:
         node = self._node_stands()
+        if node is None:
+            raise _RefusedError(f"Slurm knows no node {words(repr(self._node))}")
         if node.drained:
             return Outcome(action.id, Result.ALREADY, f"it is {node.state}: {words(node.reason)}")
         self._change("scontrol", "update", f"NodeName={self._node}", "State=DRAIN", f"Reason={node_reason(action)}")
-        return Outcome(action.id, Result.DONE, f"node {self._node}: {self._node_stands().state}")
+        return Outcome(action.id, Result.DONE, f"node {self._node} is drained")
 
     def _release(self, action: Action) -> Outcome:
         """Only what this case held: an administrator's other holds and drains stay."""
-        done = []
-        node = self._node_stands() if is_node(self._node) else None
+        done, of = [], action.parameters.get("of", ActionKind.DRAIN)
+        node = self._node_stands() if of == ActionKind.DRAIN else None
         if node and node.drained_for(action.case):
             self._change("scontrol", "update", f"NodeName={self._node}", "State=RESUME")
             done.append("node resumed")
@@ -196,16 +198,14 @@ class Slurm:
             raise SchedulerAway(words(said.text))
         return find(said.text, job)
 
-    def _node_stands(self) -> NodeStanding:
+    def _node_stands(self) -> NodeStanding | None:
+        """None if Slurm knows none of this name, which may hold anything."""
         if not is_node(self._node):
-            raise _RefusedError(f"not the name of a node: {words(repr(self._node))}")
+            return None
         said = self._ask("sinfo", "--noheader", "--Node", f"--nodes={self._node}", f"--Format={NodeStanding.FORMAT}")
         if said.code:
             raise SchedulerAway(words(said.text))
-        node = NodeStanding.find(said.text)
-        if node is None:
-            raise _RefusedError(f"Slurm knows no node {self._node}")
-        return node
+        return NodeStanding.find(said.text)
 
     def _wait(self, address: str, holds: Callable[[Standing | None], bool]) -> Standing | None:
         """How the job stands when this holds, or when the time is over."""

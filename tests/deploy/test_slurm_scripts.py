@@ -47,6 +47,19 @@ def test_each_gpu_of_a_job_is_noted_by_number_and_uuid_and_taken_away_again(scri
     assert scripts("epilog.sh", SLURM_JOB_ID="13") == {}
 
 
+def test_places_in_gres_conf_become_minor_numbers_or_no_uuid_is_written(scripts, tmp_path):
+    for place in (0, 1):
+        info = tmp_path / "driver" / f"0000:0{place}:00.0" / "information"
+        info.write_text(info.read_text().replace("Minor: \t 0", "Minor: \t 4").replace("Minor: \t 1", "Minor: \t 7"))
+    job = {"SLURM_JOB_ID": "12", "SLURM_JOB_UID": "7", "SLURM_JOB_GPUS": "1"}
+    assert scripts("prolog.sh", **job) == {"1": "12 7\n"}
+    scripts("epilog.sh", **job)
+    prolog = tmp_path / "prolog.sh"
+    prolog.write_text(prolog.read_text().replace("MINORS=\n", 'MINORS="4 7"\n'))
+    assert scripts("prolog.sh", **job) == {"7": "12 7\n", UUID[:-1] + "1": "12 7\n"}
+    assert scripts("prolog.sh", SLURM_JOB_ID="13", SLURM_JOB_UID="7", SLURM_JOB_GPUS="2")["7"] == "12 7\n"
+
+
 def test_an_epilog_that_comes_late_takes_nothing_of_the_next_job(scripts):
     scripts("prolog.sh", SLURM_JOB_ID="12", SLURM_JOB_UID="1000", SLURM_JOB_GPUS="0")
     after = scripts("prolog.sh", SLURM_JOB_ID="13", SLURM_JOB_UID="1001", SLURM_JOB_GPUS="0")

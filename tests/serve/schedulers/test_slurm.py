@@ -19,7 +19,7 @@ CANCEL, DRAIN, RELEASE = ActionKind.CANCEL, ActionKind.DRAIN, ActionKind.RELEASE
 
 @pytest.fixture
 def scheduler(slurm):
-    return find_scheduler("slurm").make(SchedulerOptions(node=slurm.node, timeout_s=5.0))
+    return find_scheduler("slurm").make(SchedulerOptions(node=slurm.node, timeout_s=20.0))
 
 
 def job_of(slurm, job, **changes):
@@ -53,7 +53,7 @@ def test_a_warning_is_in_the_comment_once_and_what_others_wrote_stays(slurm, sch
 
 def test_a_mail_command_that_fails_or_hangs_undoes_no_warning(slurm, scheduler):
     job = job_of(slurm, slurm.start_job())
-    quick = find_scheduler("slurm").make(SchedulerOptions(node=slurm.node, timeout_s=0.5))
+    quick = find_scheduler("slurm").make(SchedulerOptions(node=slurm.node, timeout_s=3.0))
     commands = ["false", "no-such-mailer", "sleep 60", "unbalanced '"]
     details = [quick.apply(action(WARN, job, n, mail_command=text)).detail for n, text in enumerate(commands)]
     assert "ended with 1" in details[0]
@@ -206,9 +206,9 @@ def test_a_node_is_drained_with_a_reason_and_only_our_drain_is_undone(slurm, sch
     assert "DRAIN" in slurm.run("scontrol", "show", "node").stdout
     assert scheduler.apply(action(RELEASE, meant, 2)).detail == "node resumed"
     assert "DRAIN" not in slurm.run("scontrol", "show", "node").stdout
-    strange = find_scheduler("slurm").make(SchedulerOptions(node="no-such-node", timeout_s=5.0))
+    strange = find_scheduler("slurm").make(SchedulerOptions(node="no-such-node", timeout_s=20.0))
     assert strange.apply(action(DRAIN, meant)).result is Result.REFUSED
-    option = find_scheduler("slurm").make(SchedulerOptions(node="ALL,x", timeout_s=5.0))
+    option = find_scheduler("slurm").make(SchedulerOptions(node="ALL,x", timeout_s=20.0))
     assert option.apply(action(DRAIN, meant)).result is Result.REFUSED
 
 
