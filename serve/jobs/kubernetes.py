@@ -38,6 +38,7 @@ _EVERY_S: Final = 30.0
 _SOON_S: Final = 2.0
 """Shortest time between two lists of pods, when there is a pod that the last one did not have."""
 _LONGEST_WAIT_S: Final = 300.0
+_MOST_WANTED: Final = 1024
 _NONE: Final = Allotment((), False, 0)
 
 
@@ -134,7 +135,7 @@ class Kubernetes:
         except ProviderAway as error:
             kubelet = str(error)
         if self._api is None:
-            self._strangers |= wanted
+            self._strangers = wanted if len(self._strangers) > _MOST_WANTED else self._strangers | wanted
         else:
             changed |= self._ask_for_pods(self._api, wanted)
         away = "; ".join(filter(None, (kubelet, self._why)))
@@ -189,7 +190,7 @@ class Kubernetes:
         known = self._known
         if (job := known.by_container.get((place.pod_uid, place.container_id))) is not None:
             return job
-        if len(self._wanted) < 1024:
+        if len(self._wanted) < _MOST_WANTED:
             self._wanted.add(place.pod_uid)
         return _unlisted(place, known.pods.get(place.pod_uid))
 

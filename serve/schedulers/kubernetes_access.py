@@ -68,6 +68,9 @@ def in_cluster(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -
 def _context(cafile: str | None, cadata: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=cafile, cadata=cadata)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python 3.13 asks for key identifiers that the authorities of many clusters do not write; signatures, names and
+    # dates are checked all the same.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
