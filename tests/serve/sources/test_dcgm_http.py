@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import ssl
-import subprocess
 import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hashwarden.errors import HashwardenError, NoDeviceError, UsageError
 from hashwarden.serve.sources.dcgm_http import CA_FILE, TOKEN_FILE, Address, fetch
@@ -68,11 +72,18 @@ def test_a_token_is_sent_to_nobody_in_the_clear(tmp_path):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("certificate")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
-               "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key"),
-               "-out", str(folder / "pem")]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
+    """A key and a certificate of 127.0.0.1, signed by itself."""
+    folder, key = tmp_path_factory.mktemp("certificate"), ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    addresses = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    pem = made.add_extension(addresses, critical=False).sign(key, hashes.SHA256())
+    (folder / "pem").write_bytes(pem.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "key").write_bytes(private)
     return folder
 
 
