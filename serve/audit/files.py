@@ -21,7 +21,7 @@ import zstandard
 from hashwarden.errors import DataError
 from hashwarden.serve.audit.record import MOST_LINE
 
-__all__ = ["LogFile", "lines", "log_files", "name_of", "opened"]
+__all__ = ["LogFile", "is_name", "lines", "log_files", "name_of", "opened"]
 
 _NAME: Final = re.compile(r"audit-(\d{12,18})\.jsonl(\.zst)?")
 _BUFFER: Final = 1 << 18
@@ -44,6 +44,11 @@ class LogFile:
     path: Path
     first: int
     compressed: bool
+
+
+def is_name(name: str) -> bool:
+    """Whether a file of a log may be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def name_of(first: int) -> str:

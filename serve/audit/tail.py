@@ -111,14 +111,19 @@ def find_tail(files: Sequence[LogFile]) -> Tail:
     DataError
         If they cannot be read.
     """
-    last = files[-1]
-    found = _scan(last, START if last.first == 0 else None)
-    if found is not None:
-        return found
-    before = find_tail(files[:-1]) if len(files) > 1 else Tail(last, 0, START)
-    head = replace(before.head, seq=last.first)
-    ended = _scan(last, head) or Tail(last, 0, head)
-    return replace(ended, log=ended.log or before.log, key=ended.key or before.key, every=ended.every or before.every)
+    found, after = Tail(files[0], 0, START), list[LogFile]()
+    for file in reversed(files):
+        if (ended := _scan(file, START if file.first == 0 else None)) is not None:
+            found = ended
+            break
+        after.append(file)
+    for file in reversed(after):
+        head = replace(found.head, seq=file.first)
+        ended = _scan(file, head) or Tail(file, 0, head)
+        found = replace(
+            ended, log=ended.log or found.log, key=ended.key or found.key, every=ended.every or found.every
+        )  # fmt: skip
+    return found
 
 
 def _scan(file: LogFile, start: Head | None) -> Tail | None:

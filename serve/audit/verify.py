@@ -20,13 +20,14 @@ from hashwarden.serve.audit.anchored import Anchored
 from hashwarden.serve.audit.bodies import faults
 from hashwarden.serve.audit.checkpoint import Checkpoint
 from hashwarden.serve.audit.event import EventKind
-from hashwarden.serve.audit.files import LogFile, lines, log_files, opened
+from hashwarden.serve.audit.files import LogFile, is_name, lines, log_files, opened
 from hashwarden.serve.audit.findings import Report
 from hashwarden.serve.audit.keys import PublicKey
 from hashwarden.serve.audit.opening import LOCK
 from hashwarden.serve.audit.record import MOST_LINE, Record, chained, parse
 from hashwarden.serve.audit.tail import link_of
 from hashwarden.serve.audit.trust import Trust
+from hashwarden.serve.scan.text import shorten
 
 __all__ = ["Wanted", "verify_log"]
 
@@ -226,8 +227,9 @@ class _Check:
 
     def _rotated(self, name: str) -> None:
         self._follows = name
-        if not any((self._folder / f"{name}{end}").exists() for end in ("", ".zst")):
-            self._wrong(f"the file that follows, {name}, is missing")
+        following = ("", ".zst") if is_name(name) else ()
+        if not any((self._folder / f"{name}{end}").exists() for end in following):
+            self._wrong(f"the file that follows, {shorten(name, 40)}, is missing")
 
     def _strictly(self, record: Record) -> None:
         if not record.is_canonical():

@@ -51,7 +51,8 @@ def write_story(folder: Path, signer: Signer | None, step: Callable[[AuditLog], 
                                      "policy": {"sha256": "d" * 64, "mode": "act"}, "self_test": "passed"})  # fmt: skip
         physics, lab = job("slurm:1", "physics", "ada"), job("slurm:2", "lab", "bob")
         for one, gpu, *said in (
-            (physics, "GPU-1", "watching"), (physics, "GPU-1", "confirmed", 1.0, "ethash"), (lab, "GPU-2", "clear", 0.0),
+            (physics, "GPU-1", "watching"), (physics, "GPU-1", "confirmed", 1.0, "ethash"),
+            (lab, "GPU-2", "clear", 0.0),
         ):  # fmt: skip
             found = verdict(f"{one['key']}/{gpu}", *said).model_dump(mode="json")
             log.append(EventKind.VERDICT, {"job": one, "gpu": gpu, "verdict": found, "unix_s": DAY})

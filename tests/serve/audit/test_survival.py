@@ -15,13 +15,14 @@ import pytest
 
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.audit.files import log_files
-from hashwarden.serve.audit.keys import load_or_make
+from hashwarden.serve.audit.keys import Signer, load_or_make
 from hashwarden.serve.audit.log import AuditLog, Limits
 from hashwarden.serve.audit.verify import Wanted, verify_log
 from hashwarden.serve.journal import StorageError
 
 WRITER = Path(__file__).with_name("audit_writer.py")
 KILLS = 60
+TINY = Limits(rotate_bytes=1500, every=3, reserve_bytes=0)
 
 
 def numbers(folder: Path) -> list[int]:
@@ -50,48 +51,49 @@ class Cut(Exception):  # noqa: N818  it is no error
     """The process ended here."""
 
 
-def test_ended_at_any_system_call_it_starts_again(tmp_path, monkeypatch, signer):
-    """Kill -9 cannot hit every gap between two calls by chance; this stops at each call in turn, and mid-write."""
-    real_write, real_sync, real_cut = os.write, os.fdatasync, os.ftruncate
-    limits = Limits(rotate_bytes=1500, every=3, reserve_bytes=0)
-    calls = {"left": 10**9}
+class Calls:
+    """Counts system calls that change a file, and ends the process at one of them: a write, in the middle of it."""
 
-    def counted(run: Callable[..., object], half: bool) -> Callable[..., object]:
+    def __init__(self, left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left, self.chance = left, random.Random(left)
+        for name in ("write", "fdatasync", "ftruncate"):
+            monkeypatch.setattr(os, name, self._counted(getattr(os, name), half=name == "write"))
+
+    def _counted(self, run: Callable[..., object], half: bool) -> Callable[..., object]:
         def call(handle: int, *more: object) -> object:
-            calls["left"] -= 1
-            if calls["left"] < 0:
-                if half:
-                    real_write(handle, bytes(more[0])[: random.randrange(200)])
-                calls["left"] = -(10**9)
+            self.left -= 1
+            if self.left == -1 and half:
+                run(handle, bytes(more[0])[: self.chance.randrange(200)])
+            if self.left < 0:
                 raise Cut
             return run(handle, *more)
 
         return call
 
-    def work(folder: Path) -> None:
-        log = AuditLog(folder, signer, limits=limits)
-        try:
-            for number in range(8):
-                done.append(log.append(EventKind.CASE, {"case": str(number)}))
-        finally:
-            log._file.close()
-            log._held.close()
 
+def work(folder: Path, signer: Signer, done: list[int]) -> None:
+    log = AuditLog(folder, signer, limits=TINY)
+    try:
+        for number in range(8):
+            done.append(log.append(EventKind.CASE, {"case": str(number)}))
+    finally:
+        log._file.close()
+        log._held.close()
+
+
+def test_ended_at_any_system_call_it_starts_again(tmp_path, monkeypatch, signer):
+    """Kill -9 cannot hit every gap between two calls by chance; this stops at each call in turn, and mid-write."""
     for stop in range(200):
         done: list[int] = []
         folder = tmp_path / str(stop)
-        calls["left"] = stop
-        monkeypatch.setattr(os, "write", counted(real_write, True))
-        monkeypatch.setattr(os, "fdatasync", counted(real_sync, False))
-        monkeypatch.setattr(os, "ftruncate", counted(real_cut, False))
-        try:
-            work(folder)
-            break
-        except Cut:
-            pass
-        finally:
-            monkeypatch.undo()
-        with AuditLog(folder, signer, limits=limits) as log:
+        with monkeypatch.context() as patch:
+            Calls(stop, patch)
+            try:
+                work(folder, signer, done)
+                break
+            except Cut:
+                pass
+        with AuditLog(folder, signer, limits=TINY) as log:
             log.append(EventKind.STOP, {})
         assert set(done) <= set(numbers(folder))
         report = verify_log(folder, Wanted(keys=(signer.public,)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -159,6 +160,20 @@ def forged(lines: list[bytes], at: int, change: Callable[[bytes], bytes], start:
     return out
 
 
+def test_the_few_lines_on_the_page_check_a_log(written, monkeypatch):
+    folder = written(40, name="audit")
+    page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text()
+    start = page.index("    import hashlib")
+    lines = page[start : page.index("\n\n", start)]
+    monkeypatch.chdir(folder.parent)
+    check = compile(textwrap.dedent(lines), "audit.md", "exec")
+    exec(check, {})
+    path = log_files(folder)[2].path
+    path.write_bytes(path.read_bytes().replace(b"stale", b"fresh", 1))
+    with pytest.raises(AssertionError):
+        exec(check, {})
+
+
 def test_who_makes_the_hashes_fit_needs_the_key(written, signer):
     folder = written(12, Limits(every=4, reserve_bytes=0))
     path = log_files(folder)[0].path
@@ -294,3 +309,19 @@ def test_no_edit_goes_unnoticed_and_none_breaks_the_check(small, tmp_path_factor
     assert report.ok is (changed == whole or (end_only and path.name > "audit-000000000000.jsonl"))
     assert json.dumps(report.as_json())
     shutil.rmtree(folder)
+
+
+def test_a_hostile_name_of_the_next_file_is_no_path(tmp_path):
+    for number, name in enumerate(("/etc/passwd", "x" * 5000, "../a", "\x00", "")):
+        with AuditLog(tmp_path / str(number), SIGNER) as log:
+            log.append(EventKind.LOG, {"event": "rotated", "next": name})
+        assert any("the file that follows" in one.words for one in verify_log(tmp_path / str(number)).problems)
+
+
+def test_a_folder_of_a_thousand_files_of_rubbish_still_opens(tmp_path):
+    for number in range(1, 1500):
+        (tmp_path / f"audit-{number:012d}.jsonl").write_bytes(b"rubbish\n")
+    with AuditLog(tmp_path, SIGNER) as log:
+        log.append(EventKind.STOP, {})
+    report = verify_log(tmp_path)
+    assert (report.ok, len(report.problems)) == (False, 100)
