@@ -37,6 +37,9 @@ SELF_TEST_EVERY_S: Final = 3600.0
 BLIND_AFTER_S: Final = 15.0
 """For so long a job may be unseen before that is told: every job begins so."""
 
+KEPT_S: Final = 600.0
+"""For so long after the start a job that appears may be one that the last agent knew."""
+
 _MOST_OWED: Final = 1000
 _COMPLAIN_S: Final = 10.0
 
@@ -61,21 +64,23 @@ class Agent:
         self._owed: deque[tuple[EventKind, dict[str, Any]]] = deque(maxlen=_MOST_OWED)
         self._due = dict.fromkeys(("evidence", "coverage", "self-test", "tidy", "watchdog"), 0.0)
         self.self_test, self.ticked_s, self.started_unix_s = parts.self_test, 0.0, parts.clocks.unix()
+        self._kept: dict[str, Any] = {}
+        self._began_s = 0.0
         self._closed, self._complained_s = False, float("-inf")
 
     def start(self) -> None:
         """Write down that it begins, and take up what the last one left."""
         parts, now = self.parts, self.parts.clocks.monotonic()
+        self._began_s = now
         self._due |= {"coverage": now + COVERAGE_EVERY_S, "self-test": now + SELF_TEST_EVERY_S}
         self._write(EventKind.START, {
             "version": __version__, "node": parts.node, "config": digest_of(parts.config),
             "model": dict(parts.scorer.identity), "policy": {"sha256": parts.policy.sha256, "mode": parts.policy.mode},
             "self_test": self.self_test or "passed", "sources": list(parts.config.sources.names),
         })  # fmt: skip
+        self._kept = parts.folder.evidence(parts.scorer.identity["sha256"])
         self._map(())
-        kept = parts.folder.evidence(parts.scorer.identity["sha256"])
-        taken = parts.judge.restore(kept, parts.table.jobs, now)
-        said("info", "the agent begins", version=__version__, jobs=len(parts.table.jobs), evidence_of=taken)
+        said("info", "the agent begins", version=__version__, evidence_of=len(self._kept))
         notify("READY=1", f"STATUS=watching {len(parts.runner.devices)} GPUs")
 
     def run(self, stop: Event, reload: Event) -> None:
@@ -99,12 +104,13 @@ class Agent:
         readings = parts.runner.read(0.9 * config.period_s / parts.clocks.rate)
         self._map(readings)
         samples = joined(readings, parts.table.jobs_on, config.period_s)
-        told = parts.judge.step(samples, time_s)
+        on = {job.key for device in parts.runner.devices for job in parts.table.jobs_on(device.gpu)}
+        told = parts.judge.step(samples, time_s, on)
         self.metrics.totals["samples", ()] += len(samples)
         self._write_verdicts(told, unix_s)
         self._pay()
         node = self._node_blindness(time_s, unix_s, steady=steady)
-        seen = parts.judge.observe(parts.table.jobs.values(), time_s, unix_s, node)
+        seen = parts.judge.observe(parts.table.jobs.values(), (time_s, unix_s), on, node)
         self._job_blindness(seen, node, time_s, unix_s)
         self._decisions.step(seen, time_s, unix_s)
         self.blinds.settle(time_s)
@@ -154,7 +160,10 @@ class Agent:
         )  # fmt: skip
         self.metrics.totals["jobs_begun", ()] += len(changes.began)
         for job in changes.began:
+            parts.judge.restore(self._kept, {job.key: job}, parts.clocks.monotonic())
             said("info", "a job began", job=job.key, user=job.user, account=job.account, gpus=len(job.gpus))
+        if self.parts.clocks.monotonic() - self._began_s > KEPT_S:
+            self._kept = {}
         for job in changes.ended:
             parts.judge.end(job.key)
             parts.engine.ended(job.key, parts.clocks.unix())

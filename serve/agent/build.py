@@ -83,15 +83,21 @@ class Parts:
         return self.config.schedulers.node or platform.node()
 
 
-def build(config: Config) -> Parts:
+def build(config: Config, clocks: Clocks | None = None) -> Parts:
     """Take all steps.
+
+    Parameters
+    ----------
+    config : Config
+    clocks : Clocks, optional
+        The machine's, or a drill's, if None.
 
     Raises
     ------
     HashwardenError
         What the first step that failed said; a failed self-test is no failure but blindness.
     """
-    steps, clocks = Steps(), _clocks(config)
+    steps, clocks = Steps(), clocks or _clocks(config)
     folder = steps.run("lock the state folder", lambda: StateFolder(config.state_dir), StateFolder.close)
     audit = steps.run("open the audit log", lambda: _audit(config, folder, clocks), AuditLog.close)
     policy = steps.run("load the policy", lambda: policy_of(config.policy))

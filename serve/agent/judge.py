@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -59,6 +59,8 @@ class Watched:
     refreshed_s : float
         When the verdict was made.
     shared : bool
+    on : bool
+        Whether the job is on a GPU now.
     code_mining, code_s : float
         Newest ``code_mining_ratio``, and when it came.
     """
@@ -72,6 +74,7 @@ class Watched:
     refreshed_s: float
     spacing_s: float = math.nan
     shared: bool = False
+    on: bool = True
     code_mining: float = math.nan
     code_s: float = -math.inf
 
@@ -109,15 +112,31 @@ class Judge:
         """By `watched_name`."""
         return self._watched
 
-    def step(self, samples: Sequence[JobSample], time_s: float) -> list[JobVerdict]:
-        """Take the samples of a tick; gives the verdicts that changed."""
+    def step(self, samples: Sequence[JobSample], time_s: float, on: Container[str]) -> list[JobVerdict]:
+        """Take the samples of a tick.
+
+        Parameters
+        ----------
+        samples : sequence of JobSample
+        time_s : float
+            Monotonic clock.
+        on : container of str
+            Keys of the jobs that are on some GPU now: of others no samples are expected, and no GPU time is counted.
+
+        Returns
+        -------
+        list of JobVerdict
+            Those that changed.
+        """
         fresh = [sample for sample in samples if self._is_later(sample)]
         for sample in fresh:
             self._window.add(sample)
         told = self._watch.step([Sample(_name(s), s.time_s, s.values) for s in fresh])
         for sample in fresh:
             self._keep(sample, time_s)
-        quiet = [name for name, one in self._watched.items() if time_s - one.last_s > one.quiet_s]
+        for one in self._watched.values():
+            one.on = one.job.key in on
+        quiet = [name for name, one in self._watched.items() if one.on and time_s - one.last_s > one.quiet_s]
         told += self._watch.tick(time_s, quiet)
         changed = {verdict.job: verdict for verdict in told}
         for name, one in self._watched.items():
@@ -126,13 +145,25 @@ class Judge:
         return told
 
     def observe(
-        self, jobs: Iterable[Job], time_s: float, unix_s: float, node: frozenset[Blindness] = frozenset()
-    ) -> list[Observation]:
-        """What is known of each of the jobs; `node` is what blinds all of them."""
+        self, jobs: Iterable[Job], now: tuple[float, float], on: Container[str],
+        node: frozenset[Blindness] = frozenset(),
+    ) -> list[Observation]:  # fmt: skip
+        """What is known of each of the jobs.
+
+        Parameters
+        ----------
+        jobs : iterable of Job
+        now : tuple of float
+            Monotonic clock, and seconds since 1970.
+        on : container of str
+            See `step`.
+        node : frozenset of Blindness
+            What blinds all of them.
+        """
         by_job: dict[str, list[Watched]] = {}
         for one in self._watched.values():
             by_job.setdefault(one.job.key, []).append(one)
-        return [self._observe(job, by_job.get(job.key, ()), (time_s, unix_s), node) for job in jobs]
+        return [self._observe(job, by_job.get(job.key, ()), now, on, node) for job in jobs]
 
     def end(self, job: str) -> None:
         """A job has ended: nothing of it is kept."""
@@ -148,7 +179,7 @@ class Judge:
 
     def restore(self, saved: Mapping[str, Any], jobs: Mapping[str, Job], time_s: float) -> int:
         """Take up the evidence on jobs that are still there; gives how many."""
-        still = {name: record for name, record in saved.items() if split(name)[0] in jobs}
+        still = {name: record for name, record in saved.items() if split(name)[0] in jobs and name not in self._watched}
         self._watch.restore(still)
         for name in still:
             job, gpu = split(name)
@@ -183,14 +214,15 @@ class Judge:
     def _count(self, one: Watched, time_s: float) -> None:
         blind = one.blind
         seconds, one.counted_s = time_s - one.counted_s, time_s
-        if seconds > 0:
+        if seconds > 0 and one.on:
             self._coverage.add(one.job, seconds, one.verdict.likeliest, "" if blind is None else blind.value)
 
     def _observe(
-        self, job: Job, parts: Sequence[Watched], now: tuple[float, float], node: frozenset[Blindness]
-    ) -> Observation:
-        blind = {one.blind for one in parts} - {None}
-        if not parts or set(job.gpus) - {one.gpu for one in parts}:
+        self, job: Job, parts: Sequence[Watched], now: tuple[float, float], on: Container[str],
+        node: frozenset[Blindness],
+    ) -> Observation:  # fmt: skip
+        blind = {one.blind for one in parts if one.on} - {None}
+        if job.key in on and (not parts or set(job.gpus) - {one.gpu for one in parts}):
             blind.add(Blindness.STALE)  # a GPU of it was never seen
         codes = [one.code_mining for one in parts if now[0] - one.code_s <= _CODE_S]
         return Observation(

@@ -127,8 +127,9 @@ class Guard:
         if not any(health.success for health in self._runner.health.values()):
             self._sightless_s += time_s - self._looked_s
         self._looked_s = time_s
-        self._judge.step(joined(readings, self._jobs_on, self._order.period_s), time_s)
-        [seen] = self._judge.observe([self._with_gpus()], time_s, unix_s)
+        on = {self._job.key} if self._gpus else set()
+        self._judge.step(joined(readings, self._jobs_on, self._order.period_s), time_s, on)
+        [seen] = self._judge.observe([self._with_gpus()], (time_s, unix_s), on)
         if self._is_over(seen):
             return "verdict"
         if self._order.blind_s and self._unseen() >= self._order.blind_s:

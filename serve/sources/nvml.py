@@ -28,7 +28,7 @@ change of the MIG layout."""
 
 def make(options: Options) -> NvmlSource:
     """The source, not open yet."""
-    return NvmlSource(options)
+    return NvmlSource(options, options.clock, options.unix)
 
 
 @final

@@ -144,7 +144,7 @@ class Options:
     prometheus_url : str
         For ``dcgm``: a Prometheus server to ask instead; empty for none.
     clock, unix : callable
-        For ``replay``: the clocks of its readings, which a drill may let run faster.
+        Of readings; a drill may let them run faster, a test stand still.
     """
 
     gpus: tuple[str, ...] = ()

@@ -215,7 +215,7 @@ int nvmlDeviceGetMemoryInfo(Device *d, unsigned long long *three) {
 }
 int nvmlDeviceGetPcieThroughput(Device *d, unsigned way, unsigned *kb) { WHOLE(d); *kb = 2048 * (way + 1); return OK; }
 int nvmlDeviceGetEncoderUtilization(Device *d, unsigned *used, unsigned *us) { WHOLE(d); *used = 0, *us = 100; return OK; }
-int nvmlDeviceGetDecoderUtilization(Device *d, unsigned *used, unsigned *us) { WHOLE(d); *used = 5, *us = 100; return OK; }
+int nvmlDeviceGetDecoderUtilization(Device *d, unsigned *used, unsigned *us) { WHOLE(d); *used = (unsigned)number("decoder", 5), *us = 100; return OK; }
 
 typedef struct { unsigned pid; unsigned long long memory; unsigned gi, ci; } Process;
 int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned *n, Process *list) {
