@@ -219,6 +219,9 @@ class DcgmSource:
         readings = [reading for gpu in sorted(new) if (reading := self._reading(seen[gpu], now)) is not None]
         if readings:
             return readings
+        if any(self._age_s(seen[gpu]) is None for gpu in new):
+            got, remedy = "samples of another time only", "Compare the clocks of this machine and of its own."
+            raise DataError(got, f"of the last {self._fresh.stale_s:.0f} s", remedy)
         stale = self._fresh.stale(now)
         if self._known <= stale.keys():
             remedy = "Start it and its host engine anew; until then the GPUs are not watched."
@@ -226,17 +229,20 @@ class DcgmSource:
         raise NoData("nothing is new")
 
     def _reading(self, series: Series, now: float) -> Reading | None:
-        unix = self._unix()
-        at = unix if math.isnan(series.unix_s) else series.unix_s
-        if unix - at > self._fresh.stale_s or at - unix > SKEW_S:
+        age_s = self._age_s(series)
+        if age_s is None:
             self.faults["samples of another time: old ones, or a clock that is wrong"] += 1
             return None
         gpu, mig = series.device.gpu, series.device.mig is not None
         values = channels(series.raw, mig=mig)
         if not mig:
-            values |= self._mean_power(gpu, series.raw, at)
-        time_s = now - max(0.0, unix - at)
-        return Reading(gpu, series.device.index, time_s, at, values) if values else None
+            values |= self._mean_power(gpu, series.raw, now - age_s)
+        return Reading(gpu, series.device.index, now - age_s, self._unix() - age_s, values) if values else None
+
+    def _age_s(self, series: Series) -> float | None:
+        """How old a sample is, 0 if the exporter does not tell; None if that cannot be of now."""
+        age_s = 0.0 if math.isnan(series.unix_s) else self._unix() - series.unix_s
+        return max(0.0, age_s) if -SKEW_S <= age_s <= self._fresh.stale_s else None
 
     def _mean_power(self, gpu: str, raw: Mapping[int, float], at: float) -> dict[str, float]:
         """Power from the energy counter, over some seconds at least."""

@@ -206,3 +206,19 @@ def test_the_same_text_is_not_read_again(exporter, opened, monkeypatch):
         with suppress(NoData):
             later(source, 1.0)
     assert len(read) == 2, "of 12 answers"
+
+
+@pytest.mark.parametrize("jump_s", [-86_400.0, 86_400.0])
+def test_a_wall_clock_that_jumps_changes_nothing(exporter, opened, jump_s):
+    def body(step):
+        energy = server.line("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", 1e9 + step * 3_500_000)
+        return server.page(power=step) + energy + server.line("DCGM_FI_DEV_ENFORCED_POWER_LIMIT", 700)
+
+    source, found = opened(), []
+    for step in range(1, 6):
+        exporter.body = body(step)
+        if step == 3:
+            source._unix = lambda usual=source._unix: usual() + jump_s
+        found.append(later(source, 10.0)[0])
+    assert [reading.time_s for reading in found] == [1010.0, 1020.0, 1030.0, 1040.0, 1050.0]
+    assert [reading.values.get("energy_power_ratio") for reading in found[1:]] == [pytest.approx(0.5)] * 4
