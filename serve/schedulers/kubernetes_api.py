@@ -164,7 +164,7 @@ class KubernetesApi:
         if pool is None:
             context = self._access.tls() if self._access.tls else None
             timeout = self._urllib3.Timeout(total=self._timeout_s)
-            pool = self._urllib3.PoolManager(2, maxsize=2, retries=False, timeout=timeout, ssl_context=context)
+            pool = self._urllib3.PoolManager(2, maxsize=4, retries=False, timeout=timeout, ssl_context=context)
             self._pool = pool
         return pool
 

@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 import yaml
 
+from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.schedulers import kubernetes_pod
 from hashwarden.serve.schedulers.kubernetes import CASE, VERDICT, Kubernetes, make
@@ -22,6 +23,7 @@ from hashwarden.serve.schedulers.kubernetes_api import MERGE_PATCH, KubernetesAp
 from hashwarden.serve.schedulers.kubernetes_node import CORDONED
 from hashwarden.serve.schedulers.kubernetes_pod import PodPlace
 from hashwarden.serve.schedulers.options import SchedulerOptions
+from hashwarden.serve.schedulers.queue import ActionQueue
 from hashwarden.serve.schedulers.scheduler import Action, ActionKind, Result, SchedulerAway
 
 
@@ -303,6 +305,44 @@ def test_half_a_warning_is_one_and_rights_that_lack_are_told(refused, result, tm
         server.refuse = {("POST", "/eviction"): 403}
         outcome = Kubernetes(cluster.api, cluster.node).apply(action(EVICT, job))
         assert (outcome.result, outcome.detail) == (Result.REFUSED, "403: cannot post /eviction")
+
+
+class _Log:
+    """An audit log that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[EventKind] = []
+
+    def append(self, kind: EventKind, body: dict, *, sync: bool = True) -> int:
+        self.told.append(kind)
+        return len(self.told)
+
+
+@pytest.mark.parametrize("cluster", ["stand-in"], indirect=True)
+def test_an_api_server_down_for_minutes_is_asked_again_and_nothing_is_done_twice(cluster, scheduler, tmp_path):
+    """With the queue of actions: the server fails after it did the work, then for minutes, then answers."""
+    now, log, done = [time.time()], _Log(), []
+    job = cluster.pod()
+    queue = ActionQueue(tmp_path / "queue", {"kubernetes": scheduler}, log, lambda: now[0], steady=lambda: now[0])
+    for kind in (WARN, EVICT):
+        queue.put(Action(f"case-1.{kind}", kind, job, "case-1", "mining", now[0], now[0] + 3600))
+    cluster.server.refuse = {("POST", "/events"): 503}
+    for minute in range(6):
+        if minute == 3:
+            cluster.server.refuse = {("POST", "/eviction"): 500}
+        if minute == 5:
+            cluster.server.refuse = {}
+        for _ in range(3):
+            done += queue.step(now[0])
+            now[0] += 20
+    queue.close()
+    assert [(outcome.action, outcome.result) for outcome in done] == [
+        ("case-1.warn", Result.DONE),
+        ("case-1.evict", Result.DONE),
+    ]
+    assert cluster.get(cluster.path()) is None
+    assert len(_events(cluster)) == 1
+    assert (log.told.count(EventKind.INTENT), log.told.count(EventKind.ACTION)) == (2, 2)
 
 
 @pytest.mark.slow
