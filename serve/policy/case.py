@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
@@ -183,7 +184,9 @@ class Case(_Record):
 
     def as_job(self) -> Job:
         """Its job."""
-        return Job(**{**self.job, "gpus": tuple(self.job.get("gpus", ()))})
+        started = self.job.get("started_unix_s")
+        known = {"gpus": tuple(self.job.get("gpus", ())), "started_unix_s": math.nan if started is None else started}
+        return Job(**{**self.job, **known})
 
     def having(self, **changes: object) -> Self:
         """The same with other values."""
@@ -202,5 +205,8 @@ class Case(_Record):
 
     @staticmethod
     def fields_of(job: Job) -> dict[str, Any]:
-        """A job for `job`."""
-        return asdict(job)
+        """A job for `job`; JSON has no NaN."""
+        found = asdict(job)
+        if math.isnan(job.started_unix_s):
+            found["started_unix_s"] = None
+        return found

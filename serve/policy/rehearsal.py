@@ -38,6 +38,9 @@ __all__ = ["ATTRIBUTES", "Rehearsal", "Rehearsed", "rehearse"]
 ATTRIBUTES: Final = ("kind", "user", "account", "partition", "qos", "namespace")
 """What can be said of the jobs that traces are taken for."""
 
+_LEAST_S: Final = 0.1
+"""Seconds between two ticks at least."""
+
 _ENDS: Final = {ActionKind.CANCEL, ActionKind.EVICT, ActionKind.TERMINATE, ActionKind.REQUEUE_HOLD}
 _FOREIGN: Final = INDEX["foreign_process_count"]
 
@@ -151,16 +154,21 @@ class _Stage:
         self._left = dict(zip((job.key for job in jobs), zip(runs, jobs, strict=True), strict=True))
         self._done = {job.key: Rehearsed(_bare(run), job) for run, job in zip(runs, jobs, strict=True)}
         self._next = dict.fromkeys(self._left, 0)
+        self._period = max(min((gap for gap in map(_spacing, runs) if gap > 0), default=1.0), _LEAST_S)
 
     def play(self) -> Iterator[Rehearsed]:
         self._check()
-        for at in np.unique(np.concatenate([run.times for run in self._runs] or [np.zeros(0)])).tolist():
-            self._tick(at)
+        first, last = min(self._ends(0)), max(self._ends(-1))
+        for n in range(int((last - first) / self._period) + 2):
+            self._tick(min(first + n * self._period, last))
         yield from self._done.values()
+
+    def _ends(self, place: int) -> list[float]:
+        return [float(run.times[place]) for run in self._runs if len(run)] or [0.0]
 
     def _check(self) -> None:
         for run in self._runs:
-            gap = float(np.median(np.diff(run.times))) if len(run) > 1 else 0.0
+            gap = _spacing(run)
             if gap * self._how.speed > GAP_S:
                 raise UsageError(
                     f"samples {gap:g} s apart at speed {self._how.speed:g}",
@@ -169,8 +177,9 @@ class _Stage:
                 )  # fmt: skip
 
     def _tick(self, at: float) -> None:
-        samples = [sample for key in list(self._left) if (sample := self._sample(key, at)) is not None]
-        self._judge.step(samples, at)
+        while samples := [sample for key in self._left if (sample := self._sample(key, at)) is not None]:
+            self._judge.step(samples, at)
+        self._judge.step([], at)
         jobs = [job for _, job in self._left.values()]
         time_s, unix_s = at * self._how.speed, self._how.unix_s + at * self._how.speed
         seen = [self._in_time(one, at, time_s, unix_s) for one in self._judge.observe(jobs, at, unix_s)]
@@ -184,11 +193,11 @@ class _Stage:
 
     def _sample(self, key: str, at: float) -> JobSample | None:
         (run, job), place = self._left[key], self._next[key]
-        if place >= len(run) or run.times[place] != at:
+        if place >= len(run) or run.times[place] > at:
             return None
         self._next[key] = place + 1
-        foreign = float(run.values[place, _FOREIGN])
-        return JobSample(job, job.gpus[0], at, self._how.unix_s + at, run.values[place], foreign > 0)
+        foreign, time_s = float(run.values[place, _FOREIGN]), float(run.times[place])
+        return JobSample(job, job.gpus[0], time_s, self._how.unix_s + time_s, run.values[place], foreign > 0)
 
     def _in_time(self, one: Observation, at: float, time_s: float, unix_s: float) -> Observation:
         """The same on the policy's clock; a verdict stays as old as it is."""
@@ -218,6 +227,11 @@ class _Stage:
         if self._left.pop(key, None) is not None:
             self._engine.ended(key, unix_s)
             self._judge.end(key)
+
+
+def _spacing(run: Run) -> float:
+    """Seconds between two samples, as a rule; 0 if there are no two."""
+    return float(np.median(np.diff(run.times))) if len(run) > 1 else 0.0
 
 
 def _bare(run: Run) -> Run:

@@ -152,7 +152,8 @@ def _render(record: Mapping[str, Any], console: Console) -> None:
             continue
         part = Text(f"    {clock(one['time_s'])} ", "dim")
         part.append(f"{one['case']} ", "dim")
-        part.append(one["words"], _COLOURS.get("warn" if one["kind"] == "warn" else one["change"], ""))
+        said = f"waits for: {one['words']}" if one["change"] == "waiting" else one["words"]
+        part.append(said, _COLOURS.get("warn" if one["kind"] == "warn" else one["change"], ""))
         why = "; ".join(one["reasons"][:2]) if one["change"] in {"opened", "standing"} else ""
         part.append(f"  {printable(why)}" if why else "", "dim")
         console.print(part, soft_wrap=True)
