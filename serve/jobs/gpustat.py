@@ -75,7 +75,7 @@ def read_gpustat(folder: Path, names: DeviceNames, owners: frozenset[int] = froz
     try:
         if not _trusted(folder.stat(), owners):
             return GpuStat(faults=Counter({"folder that others can write": 1}))
-        files = sorted(entry.name for entry in os.scandir(folder))[:_MOST_FILES]
+        files = sorted(e.name for e in os.scandir(folder) if not e.name.startswith("."))[:_MOST_FILES]
     except OSError:
         return found
     for name in files:

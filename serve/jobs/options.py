@@ -31,8 +31,11 @@ class JobOptions:
     timeout_s : float
         Longest wait for one command of a scheduler.
     every_s, soonest_s : float
-        How often the controller of Slurm is asked though nothing is new here, and the shortest time between two
-        questions if something is.
+        How often the controller of Slurm is asked about the jobs that are known here, and the shortest time between
+        two questions if something is new.
+    whole_s : float
+        How often it is asked for all jobs of the node, where cgroups or the prolog tell which are here; `every_s` where
+        nothing does. It sends the jobs of the whole cluster for that.
     pod_resources : Path
         The folder of kubelet's socket.
     kubeconfig : Path or None
@@ -48,5 +51,6 @@ class JobOptions:
     timeout_s: float = 10.0
     every_s: float = 60.0
     soonest_s: float = 5.0
+    whole_s: float = 600.0
     pod_resources: Path = Path("/var/lib/kubelet/pod-resources")
     kubeconfig: Path | None = None

@@ -150,6 +150,9 @@ class Placement:
                 placed.labels[f"gpu:{gpu}"] = {"hidden": "1"} if hidden else {}
         self._count_hidden(unseen, time_s)
         _place_asked(placed, processes)
+        for key in processes.moved - placed.by_key.keys():
+            self._last.pop(key, None)  # it was never a job of its own
+        processes.moved.clear()
         self._linger(placed, time_s, unix_s)
         return placed
 

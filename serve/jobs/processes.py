@@ -59,11 +59,18 @@ class Process:
 
 @final
 class Processes:
-    """See the module. Not safe for several threads: the table holds its lock."""
+    """See the module. Not safe for several threads: the table holds its lock.
+
+    Attributes
+    ----------
+    moved : set of str
+        Keys of jobs that processes left, because a scheduler turned out to know them; whoever reads it empties it.
+    """
 
     def __init__(self, proc: Proc, members: Membership, counts: Counter[str]) -> None:
         self._proc, self._members, self._counts = proc, members, counts
         self._lives = Lives(proc)
+        self.moved: set[str] = set()
         self._by_pid: dict[int, Process] = {}
         self._unknown: dict[ProcessKey, float] = {}
         self._allotted: Mapping[str, tuple[Job, ...]] = {}
@@ -144,7 +151,10 @@ class Processes:
     def _decide(self, process: Process) -> None:
         job = self._members.job_of(process.facts, process.job)
         process.machine = (job is None or job.kind not in SCHEDULED) and is_infrastructure(process.facts)
-        process.job = None if process.machine else job
+        job = None if process.machine else job
+        if process.job is not None and (job is None or job.key != process.job.key):
+            self.moved.add(process.job.key)
+        process.job = job
 
     def _remember_unknown(self, key: ProcessKey, time_s: float) -> None:
         self._unknown.pop(key, None)

@@ -12,6 +12,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar, final
 
@@ -34,6 +35,7 @@ __all__ = ["Slurm", "make"]
 _Key = TypeVar("_Key")
 
 _MOST_DETAILS: Final = 16  # new jobs that are asked about at once
+_MOST_ASKED: Final = 64  # jobs that are asked about one by one
 _MOST_ENDED: Final = 512
 _MOST_COMPARED: Final = 4096
 
@@ -64,9 +66,10 @@ class Slurm:
         self._commands = SlurmCommands(node, options.timeout_s)
         self._backoff = Backoff(options.soonest_s, options.every_s)
         self._book = Book()
-        self._asked_s = self._asked_pids_s = -math.inf
+        self._asked_s = self._every_s = self._whole_s = self._asked_pids_s = -math.inf
         self._away = ""
-        self._wanted = self._wants_pids = False
+        self._wants_pids = False
+        self._wanted: set[int] = set()
         self._in_vain: dict[int, None] = {}  # numbers that the controller was asked about and did not know
         self._local: frozenset[int] | None = None
         self._seen: dict[tuple[int, int], None] = {}
@@ -85,11 +88,12 @@ class Slurm:
         stat = read_gpustat(self._options.gpustat, names, self._options.gpustat_uids)
         before, self._local = self._local, local_jobs(self._options.cgroups)
         here = (self._local or frozenset()) | {e.job for found in stat.entries.values() for e in found}
+        here |= set(self._book.pids.values())
         for number in (here - self._book.runs.keys()) | ((before or frozenset()) - here):
             self._want(number)
         now = self._clock()
         if self._due(now) and self._backoff.ready(now):
-            self._ask(now)
+            self._ask(now, told=self._local is not None or bool(stat.entries))
         if self._wants_pids and now - self._asked_pids_s >= self._options.soonest_s:
             self._ask_pids(now)
         self._write(names, stat, here)
@@ -118,26 +122,38 @@ class Slurm:
     def _want(self, number: int) -> None:
         """The controller should be asked about a job, unless that was in vain before: a user can name any number."""
         if number not in self._in_vain:
-            self._wanted = True
+            self._wanted.add(number)
             _remember(self._in_vain, number, _MOST_ENDED)
 
     def _due(self, now: float) -> bool:
-        since = now - self._asked_s
-        if since >= self._options.every_s:
-            self._in_vain.clear()
-        return bool(self._away) or since >= (self._options.soonest_s if self._wanted else self._options.every_s)
+        wanted = bool(self._wanted) and now - self._asked_s >= self._options.soonest_s
+        return bool(self._away) or wanted or now - self._every_s >= self._options.every_s
 
-    def _ask(self, now: float) -> None:
-        self._asked_s, self._wanted = now, False
+    def _ask(self, now: float, told: bool) -> None:
+        """About all jobs of the node, all that are known, or what is new; `told`: whether the node tells its jobs."""
+        self._asked_s, wanted, self._wanted = now, self._wanted, set()
         self.counts["questions"] += 1
+        again = bool(self._away) or now - self._every_s >= self._options.every_s
+        numbers = wanted | self._book.runs.keys() if again else wanted
+        due = now - self._whole_s >= (self._options.whole_s if told else self._options.every_s)
+        whole = (again and due) or (bool(self._away) and not numbers)  # one that was away is not back unless it answers
         try:
-            self._learn(self._commands.rows())
+            if whole:
+                self._learn(self._commands.rows(), None)
+            else:
+                some = set(sorted(numbers)[-_MOST_ASKED:])
+                self._learn([row for number in some for row in self._commands.row(number)], some)
         except ProviderAway as error:
             self._away = str(error)
+            self._wanted |= wanted
             self._backoff.failed(self._clock())
-        else:
-            self._away = ""
-            self._backoff.succeeded()
+            return
+        self._away = ""
+        self._backoff.succeeded()
+        if again:
+            self._every_s = now
+            self._in_vain.clear()
+        self._whole_s = now if whole else self._whole_s
 
     def _ask_pids(self, now: float) -> None:
         """The step daemons of this node answer without the controller."""
@@ -148,21 +164,23 @@ class Slurm:
         except ProviderAway:
             self.counts["listpids_failures"] += 1
 
-    def _learn(self, rows: list[Row]) -> None:
+    def _learn(self, rows: list[Row], about: set[int] | None) -> None:
+        """`about`: the jobs that were asked about; None for all."""
         known = self._book.runs
-        runs: dict[int, Run] = {}
+        runs = {} if about is None else {number: run for number, run in known.items() if number not in about}
         asked = 0
         for row in rows:
             if row.state not in RUNNING:
                 self._count_unseen(row)
                 continue
+            self._in_vain.pop(row.job, None)
             run = known[row.job].succeeded_by(row) if row.job in known else self._new_run(row)
             if run.detail is NO_DETAIL:
                 asked += 1
                 run = self._with_detail(run) if asked <= _MOST_DETAILS else run
+                self._wanted |= {row.job} if run.detail is NO_DETAIL and asked > _MOST_DETAILS else set()
             runs[row.job] = run
             self._see(row)
-        self._wanted |= asked > _MOST_DETAILS
         self._book = replace(self._book, runs=runs)
 
     def _new_run(self, row: Row) -> Run:
@@ -237,8 +255,8 @@ class Slurm:
         if job is None:
             self._want(number)
             return None
-        if job.uid < 0 or job.uid != process.uid:
-            self._count_forged(process)
+        if job.uid != process.uid or job.uid < 0:
+            self._count_forged(process, job.uid >= 0)
             return None
         return self._known(number, process, "environment", escaped=self._local is not None)
 
@@ -254,11 +272,12 @@ class Slurm:
 
 
 def _remember(among: dict[_Key, None], one: _Key, most: int) -> None:
-    """At the end, as the newest; the oldest go."""
+    """At the end, as the newest; the oldest go. Two threads may do this at once: then one of them leaves them."""
     among.pop(one, None)
     among[one] = None
-    while len(among) > most:
-        among.pop(next(iter(among)), None)
+    with suppress(RuntimeError, StopIteration):
+        while len(among) > most:
+            among.pop(next(iter(among)), None)
 
 
 def make(options: JobOptions) -> Slurm:

@@ -87,17 +87,20 @@ class Book:
 def describe(number: int, run: Run | None, entries: Mapping[str, tuple[Entry, ...]], names: DeviceNames) -> Job:
     """The job, of which the controller or only this node knows.
 
-    Files that name a GPU by UUID are believed before places in gres.conf, which depend on the order there; these
-    before files that name a GPU by a number, which can mean several things.
+    Places in gres.conf are believed unless a file names another GPU by UUID, for they depend on the order there; files
+    that name a GPU by a number, which can mean several things, come last.
     """
     mine = {gpu: e for gpu, found in entries.items() for e in found if e.job == number}
-    sure = tuple(gpu for gpu, entry in mine.items() if entry.sure)
+    sure = tuple(gpu for gpu, found in entries.items() if any(e.job == number and e.sure for e in found))
     places = run.detail.places if run is not None else None
     placed = names.all_of(names.place(place) for place in places or ())
-    gpus, source = (sure, "gpustat uuid") if sure else (placed, "scontrol") if placed else (tuple(mine), "gpustat")
-    labels = {"gpus_from": source} if gpus else {}
-    if sure and placed and set(sure) != set(placed):
-        labels["gpus_disagree"] = "1"
+    disagree = bool(placed) and not set(sure) <= set(placed)  # a file of two jobs on one GPU names the last alone
+    if placed and not disagree:
+        gpus, source = placed, "scontrol"
+    else:
+        gpus, source = (sure, "gpustat uuid") if sure else (tuple(mine), "gpustat")
+    labels = {"gpus_from": source, "gpus_disagree": "1" if disagree else ""} if gpus else {}
+    labels = {name: value for name, value in labels.items() if value}
     gpus = names.all_of([gpus])
     if run is None:
         uid = max((entry.uid for entry in mine.values()), default=-1)

@@ -25,6 +25,7 @@ __all__ = ["SlurmCommands"]
 
 _MOST_OUTPUT: Final = 4 << 20
 _MOST_COMPLAINT: Final = 200
+_UNKNOWN: Final = "Invalid job id"
 _PASSED_ON: Final = ("PATH", "SLURM_CONF", "LD_LIBRARY_PATH")
 """Of our environment; variables like SQUEUE_FORMAT or SLURM_CLUSTERS would change what the commands say."""
 
@@ -48,14 +49,28 @@ class SlurmCommands:
     def rows(self) -> list[Row]:
         """All jobs of this node that the controller remembers, ended ones too.
 
+        The controller sends the jobs of the whole cluster for that, and squeue chooses: to be asked seldom.
+
         Raises
         ------
         ProviderAway
             If the controller does not answer.
         """
+        return self._rows(f"--nodelist={self.node}")
+
+    def row(self, job: int) -> list[Row]:
+        """One job, which costs the controller little; nothing if it knows none. Errors as `rows`."""
+        try:
+            found = self._rows(f"--nodelist={self.node}", f"--jobs={job}")
+        except ProviderAway as error:
+            if _UNKNOWN in str(error):
+                return []
+            raise
+        return [row for row in found if row.job == job]  # the number of an array stands for all its tasks
+
+    def _rows(self, *which: str) -> list[Row]:
         fields = ",".join(f"{name}:|" for name in FIELDS)
-        here = f"--nodelist={self.node}"
-        rows, bad = parse_rows(self._run("squeue", "--noheader", "--states=all", here, "-O", fields))
+        rows, bad = parse_rows(self._run("squeue", "--noheader", "--states=all", *which, "-O", fields))
         self.strange += bad
         return rows
 

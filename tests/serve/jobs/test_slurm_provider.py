@@ -15,6 +15,15 @@ DEVICES = (Device(A, 0), Device(B, 1))
 CGROUP = "0::/system.slice/slurmstepd.scope/job_{}/step_0/user/task_0\n"
 
 
+SQUEUE = """
+for word in "$@"; do case $word in --json) exec cat {folder}/json;; --jobs=*) job=${{word#--jobs=}};; esac; done
+echo ${{job:+one}} ${{job:-all}} | cut -d' ' -f1 >> {folder}/asked
+[ -z "$job" ] && exec cat {folder}/rows
+grep "^$job|" {folder}/rows || {{ echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; }}
+"""
+"""All jobs or one, as squeue answers."""
+
+
 class Cluster:
     """Commands in a folder that print files."""
 
@@ -23,10 +32,7 @@ class Cluster:
         (folder / "bin").mkdir()
         (folder / "cgroups").mkdir()
         (folder / "gpustat").mkdir(mode=0o755)
-        self.script(
-            "squeue",
-            f'case "$*" in *--json*) cat {folder}/json;; *) echo x >> {folder}/asked; cat {folder}/rows;; esac',
-        )
+        self.script("squeue", SQUEUE.format(folder=folder))
         self.script("scontrol", f'case "$*" in listpids) cat {folder}/pids;; *) cat {folder}/job_$4;; esac')
         monkeypatch.setenv("PATH", f"{folder}/bin:/usr/bin:/bin")
         self.rows()
@@ -65,10 +71,10 @@ class Cluster:
         self.tree.put(pid, started, **facts)
         return self.slurm.job_of(self.tree.proc.facts(pid))
 
-    @property
-    def asked(self):
+    def asked(self, what):
+        """How often for "all" jobs, or for "one"."""
         file = self.folder / "asked"
-        return len(file.read_text().split()) if file.exists() else 0
+        return file.read_text().split().count(what) if file.exists() else 0
 
 
 @pytest.fixture
@@ -155,7 +161,7 @@ def test_step_daemons_count_for_more_than_environments_and_only_for_processes_th
     found = cluster.job_of(5, uid=1000, environ={"SLURM_JOB_ID": "8"})
     assert (found.key, found.labels["source"]) == ("slurm:7", "listpids")
     assert cluster.job_of(6, 10**15, uid=1000) is None  # has the number since
-    assert cluster.asked == 1
+    assert cluster.asked("all") == 1
 
 
 def test_a_job_that_is_requeued_is_another_run_with_a_key_of_its_own(cluster):
@@ -215,21 +221,59 @@ def test_a_controller_that_is_away_leaves_what_was_known(cluster, fault):
 
 def test_the_controller_is_asked_seldom(cluster):
     cluster.rows((7, 1000, 0, "R", 1))
-    cluster.refresh()
-    for _ in range(55):
+    cluster.detail(7, "gpu:1(IDX:0)")
+    cluster.cgroup(7)
+    for _ in range(60):
         cluster.refresh(1.0)
-    assert cluster.asked == 1
-    cluster.cgroup(8)  # something is new: asked once, and not again though it stays unknown
+    assert (cluster.asked("all"), cluster.asked("one")) == (1, 0)
+    for _ in range(60):
+        cluster.refresh(1.0)
+    assert (cluster.asked("all"), cluster.asked("one")) == (1, 1)  # what is known here is asked about once a minute
+    cluster.cgroup(8)  # something is new: asked about at once, then once a minute like the other
     for _ in range(50):
         cluster.refresh(1.0)
-    assert cluster.asked == 2
-    for number in range(1000, 1100):  # a user who names any number gets an answer in five seconds, at most
+    assert cluster.asked("one") == 4
+    for number in range(1000, 1100):  # a user who names many numbers gets no more than some answered
         cluster.job_of(5, 100 + number, uid=1000, environ={"SLURM_JOB_ID": str(number)})
-        cluster.refresh(0.1)
-    assert cluster.asked <= 5
+    cluster.refresh(1.0)
+    assert cluster.asked("one") <= 4 + 65
+    assert (cluster.asked("all"), keys(cluster)) == (1, {A: ["slurm:7"]})
 
 
-def test_a_prolog_that_names_a_uuid_counts_for_more_than_places_and_these_for_more_than_numbers(cluster):
+def test_a_job_whose_cgroup_comes_and_goes_is_asked_about_at_once(cluster):
+    cluster.cgroup(7)
+    cluster.refresh()
+    cluster.rows((8, 1000, 0, "R", 1))
+    cluster.detail(8, "gpu:1(IDX:1)")
+    cluster.cgroup(8)
+    cluster.refresh(6.0)
+    assert keys(cluster) == {B: ["slurm:8"]}
+    cluster.rows((8, 1000, 0, "CD", 1))
+    (cluster.folder / "cgroups/system.slice/slurmstepd.scope/job_8").rmdir()
+    cluster.refresh(6.0)
+    assert keys(cluster) == {}
+    assert cluster.asked("all") == 1
+
+
+def test_a_controller_that_was_away_is_not_back_until_it_answers(cluster):
+    cluster.refresh()
+    cluster.script("squeue", "exit 1")
+    with pytest.raises(ProviderAway):
+        cluster.refresh(61.0)
+    for _ in range(20):  # nothing runs here, so that there is no job to ask about
+        with pytest.raises(ProviderAway):
+            cluster.refresh(10.0)
+    cluster.script("squeue", SQUEUE.format(folder=cluster.folder))
+    cluster.refresh(61.0)
+
+
+def test_where_nothing_here_tells_of_jobs_all_are_asked_for_each_minute(cluster):
+    for _ in range(3):
+        cluster.refresh(61.0)
+    assert (cluster.asked("all"), cluster.asked("one")) == (3, 0)
+
+
+def test_a_uuid_of_the_prolog_counts_for_more_than_places_and_these_for_more_than_numbers(cluster):
     cluster.rows((7, 1000, 0, "R", 1), (8, 1001, 0, "R", 1))
     cluster.detail(7, "gpu:1(IDX:1)")
     cluster.detail(8, "gpu:1(IDX:1)")

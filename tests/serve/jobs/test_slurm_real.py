@@ -22,10 +22,11 @@ NAME = f"a b UserId=root(0)|x\n{ROW}\n     Nodes={{node}} CPU_IDs=0 Mem=0 GRES=g
 
 
 class Bench:
-    def __init__(self, slurm, folder):
+    def __init__(self, slurm, folder, **more):
+        more = {"gpustat": folder / "gpustat", **more}
         self.options = JobOptions(
-            node=slurm.node, cgroups=folder, driver=folder, gpustat=folder / "gpustat", timeout_s=2.0,
-            every_s=0.2, soonest_s=0.1,
+            node=slurm.node, cgroups=folder, driver=folder, timeout_s=2.0,
+            every_s=0.2, soonest_s=0.1, **more,
         )  # fmt: skip
         self.slurm = Slurm(self.options)
         self.table = JobTable((self.slurm, Sessions(Proc())), wait_s=None)
@@ -141,6 +142,21 @@ def test_a_controller_that_is_down_leaves_what_was_known(slurm, bench):
     assert bench.on(A) == [f"slurm:{number}"]
     slurm.start_controller()
     bench.until(lambda: "stale" not in bench.table.jobs[f"slurm:{number}"].labels)
+
+
+def test_an_agent_that_starts_while_the_controller_is_down_knows_what_the_prolog_wrote(slurm, tmp_path):
+    number = slurm.start_job()
+    slurm.stop_controller()
+    bench = Bench(slurm, tmp_path, gpustat=slurm.gpustat)
+    bench.refresh()
+    assert bench.on(A) == [f"slurm:{number}"]
+    job = bench.table.jobs[f"slurm:{number}"]
+    assert (job.user, job.account, job.labels["stale"], job.labels["gpus_from"]) == ("daemon", "", "1", "gpustat")
+    slurm.start_controller()
+    bench.until(lambda: bench.table.jobs[f"slurm:{number}"].partition == "gpu")
+    slurm.run("scancel", number)
+    bench.until(lambda: f"slurm:{number}" not in bench.table.jobs)
+    bench.table.close()
 
 
 def test_a_controller_that_says_nothing_stops_no_refresh(slurm, bench):

@@ -343,6 +343,14 @@ def test_a_job_learnt_late_is_told_of_without_waiting(bench):
     assert (job.account, job.uid) == ("lab", 1000)
 
 
+def test_a_process_that_turns_out_to_be_a_schedulers_leaves_no_session_behind(bench):
+    bench.tree.put(5, 100)
+    bench.refresh({A: [5], B: []})
+    bench.scheduler.jobs[5] = slurm_job(7)
+    changes = bench.refresh({A: [5], B: []}, 3.0)
+    assert keys(changes) == [["slurm:7"], [SESSION.format(5, 100)], []]
+
+
 def test_hundreds_of_jobs_one_after_the_other_leave_nothing(bench):
     for number in range(300):
         bench.tree.put(5, 100 + number)
