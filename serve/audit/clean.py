@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, final
 
 from pydantic import BaseModel
@@ -81,14 +82,16 @@ class _Cleaner:
         for key, inner in value.items():
             if self._left <= 0:
                 break
-            name = _text(key.value if isinstance(key, Enum) else key)
-            found[name] = LEFT_OUT if _SECRET.search(name) else self.value(inner, depth + 1)
+            name, secret = _name(key) if type(key) is str and len(key) <= _SHORT else _named(key)
+            found[name] = LEFT_OUT if secret else self.value(inner, depth + 1)
         return found
 
     def value(self, value: object, depth: int) -> object:  # noqa: PLR0911  one line a kind
         self._left -= 1
         if self._left <= 0 or depth > _MOST_DEPTH:
             return LEFT_OUT
+        if type(value) is str:  # most of all values, so first
+            return _text(value)
         if isinstance(value, Enum):
             value = value.value
         if value is None or isinstance(value, bool | str | int | float):
@@ -118,6 +121,18 @@ class _Cleaner:
                 found if isinstance(value, list | tuple) or not isinstance(value, set | frozenset) else _sorted(found)
             )
         return f"({type(value).__name__})"
+
+
+def _named(key: object) -> tuple[str, bool]:
+    """A key as text, and whether it names a secret."""
+    name = _text(key.value if isinstance(key, Enum) else key)
+    return name, _SECRET.search(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _name(key: str) -> tuple[str, bool]:
+    """The same, remembered: records of a kind have the same keys."""
+    return _named(key)
 
 
 def _sorted(found: list[object]) -> list[object]:

@@ -25,7 +25,8 @@ _SEVERITY: Final = {
     "other": (2, "Low"), "clear": (1, "Informational"), "none": (1, "Informational"), "abstain": (1, "Informational"),
 }  # fmt: skip
 _CONFIDENCE: Final = {"confirmed": (3, "High"), "suspect": (2, "Medium"), "watching": (1, "Low")}
-_VERDICT: Final = {"confirmed": 2, "suspect": 4, "watching": 4, "clear": 5, "abstain": 7}
+_VERDICT: Final = {"confirmed": 4, "suspect": 4, "watching": 4, "clear": 5, "abstain": 7}
+"""Suspicious, benign, insufficient data. A true positive is for a person to say."""
 _LEARNING: Final = 4
 _OTHER: Final = 99
 _LINUX: Final = 9
@@ -49,6 +50,7 @@ class Exporter:
         self._log = ""
         self._version = __version__
         self._states: dict[str, str] = {}
+        self._model: Json = {}
 
     def finding(self, record: Record) -> Json | None:
         """The finding of a record; None if it is no verdict and no case."""
@@ -59,6 +61,7 @@ class Exporter:
             self._log = str(_mapping(body.get("statement")).get("log", self._log))
         elif record.kind == EventKind.START:
             self._version = str(body.get("version") or __version__)
+            self._model = _mapping(body.get("model"))
         elif record.kind == EventKind.VERDICT:
             return self._of_verdict(record, body, _mapping(body.get("verdict")))
         elif record.kind == EventKind.CASE and body.get("case"):
@@ -124,6 +127,7 @@ class Exporter:
 
     def _info(self, record: Record, uid: str, title: str, reasons: object, model: Json) -> Json:
         words = [str(one) for one in reasons] if isinstance(reasons, list) else []
+        model = model or self._model
         analytic = {
             "name": str(model.get("name") or "job model"), "type_id": _LEARNING, "type": "Learning (ML/DL)",
             "uid": str(model.get("sha256") or "unknown"), "version": str(model.get("version") or ""),

@@ -152,6 +152,7 @@ def begin_file(folder: Path, first: int) -> AppendFile:
         If it cannot be made, or is there with something in it.
     """
     path = folder / name_of(first)
+    there = path.exists()
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         if path.stat().st_size:
@@ -160,6 +161,9 @@ def begin_file(folder: Path, first: int) -> AppendFile:
         synced(folder)
         return AppendFile(path, 0)
     except OSError as error:
+        if not there:
+            with suppress(OSError):  # an empty file in the middle of a log would look like a missing one
+                path.unlink()
         raise _storage(error, path) from error
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple
 
 from hashwarden.serve.audit.clean import MOST_BYTES, canonical
 
@@ -36,9 +35,7 @@ _HEAD: Final = re.compile(
 )
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """When something was written down.
 
     Attributes
@@ -56,9 +53,7 @@ class Stamp:
     boot: str
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A line that was read, not yet checked against those before it.
 
     Attributes

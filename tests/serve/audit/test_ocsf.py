@@ -45,6 +45,7 @@ def test_severity_activity_and_owner_come_from_the_records(findings):
     assert opened["finding_info"]["uid"] == closed["finding_info"]["uid"] == "HW-2345678"
     assert {one["metadata"].get("tenant_uid") for one in (watching, opened, closed)} == {"physics"}
     assert clear["metadata"]["tenant_uid"] == "lab"
+    assert {one["finding_info"]["analytic"]["uid"] for one in findings} == {"ab" * 32}
     assert opened["resources"][0]["owner"]["name"] == "ada"
     assert "hunter2" not in json.dumps(findings)
     uids = [one["metadata"]["uid"] for one in findings]

@@ -255,3 +255,22 @@ def test_a_sync_that_fails_takes_the_record_back_and_writes_what_may_be_lost_aga
     assert "refused" not in text
     assert [f'"n":{number}' in text for number in range(4)] == [True] * 4
     assert verify_log(tmp_path, Wanted(keys=(signer.public,))).ok
+
+
+def test_a_next_file_that_cannot_be_made_leaves_no_trace(tmp_path, signer, monkeypatch):
+    log = AuditLog(tmp_path, signer, limits=TINY)
+    real = os.fsync
+
+    def fails(handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    for _ in range(8):
+        log.append(EventKind.VERDICT, {"pad": "x" * 300})
+    assert len(log_files(tmp_path)) == 1
+    monkeypatch.setattr(os, "fsync", real)
+    for _ in range(8):
+        log.append(EventKind.VERDICT, {"pad": "x" * 300})
+    log.close()
+    assert len(log_files(tmp_path)) > 1
+    assert verify_log(tmp_path, Wanted(keys=(signer.public,))).problems == []
