@@ -178,11 +178,11 @@ class _Stage:
 
     def _tick(self, at: float) -> None:
         while samples := [sample for key in self._left if (sample := self._sample(key, at)) is not None]:
-            self._judge.step(samples, at)
-        self._judge.step([], at)
+            self._judge.step(samples, at, self._left)
+        self._judge.step([], at, self._left)
         jobs = [job for _, job in self._left.values()]
         time_s, unix_s = at * self._how.speed, self._how.unix_s + at * self._how.speed
-        seen = [self._in_time(one, at, time_s, unix_s) for one in self._judge.observe(jobs, at, unix_s)]
+        seen = [self._in_time(one, at, time_s, unix_s) for one in self._judge.observe(jobs, (at, unix_s), self._left)]
         for one in seen:
             states = [State[verdict.state.upper()] for verdict in one.verdicts.values()]
             done = self._done[one.job.key]

@@ -129,7 +129,7 @@ def test_a_warning_that_arrived_comes_before_every_act_by_the_configured_time_an
     assert len(ids) == len(set(ids))
 
 
-@MANY
+@settings(MANY, max_examples=25)  # each writes to a disk
 @given(ticks=TICKS, cuts=st.sets(st.integers(0, 39), max_size=10))
 def test_a_restart_at_any_point_gives_the_same_decisions_and_none_twice(tools, ticks, cuts):
     with tempfile.TemporaryDirectory() as folder:
