@@ -89,6 +89,7 @@ class Api(BaseHTTPRequestHandler):
     """Lists `server.pods`, or says `server.status`."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer in one piece: two would wait for each other's acknowledgement
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)

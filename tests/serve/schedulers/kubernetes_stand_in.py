@@ -46,6 +46,7 @@ def merge(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer in one piece: two would wait for each other's acknowledgement
     server: Server
 
     def log_message(self, *_: object) -> None:
