@@ -34,7 +34,7 @@ _MOST_EVIDENCE: Final = 1024
 
 def make(options: Options) -> CodeSource:
     """The source, not open yet."""
-    return CodeSource(options)
+    return CodeSource(options, clock=options.clock, unix=options.unix)
 
 
 @final
@@ -72,7 +72,7 @@ class CodeSource:
     ) -> None:
         self._options, self._clock, self._unix = options, clock, unix
         self._folder = folder or default_folder() / "code"
-        self._child = child or Child(clock)
+        self._child = child or Child()
         self._plan, self._budget = Plan(), CpuBudget(options.code_cpu_ratio, SAVED_S)
         self._store: CodeStore | None = None
         self._joiner: Joiner | None = None

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -73,6 +74,8 @@ def answer() -> None:
     """What the process does: read a question from the standard input, answer to the standard output."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.nice(_NICE)
+    with suppress(OSError):  # where memory is short, this ends and not the agent or a job
+        Path("/proc/self/oom_score_adj").write_text("1000")
     from hashwarden.serve.scorer import shipped_model
     from hashwarden.serve.sources.code_reader import CodeReader
     from hashwarden.serve.sources.code_store import CodeStore, model_hash

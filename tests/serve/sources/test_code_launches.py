@@ -69,8 +69,8 @@ def test_a_miner_is_seen_in_what_it_launches_and_a_training_is_not(sources, tmp_
             path, name = wanted[job]
             caller.ask(f"load {path}")
             function = caller.find(name)
-            caller.launch(function, 100_000, 200_000)  # for 20 s, beside what follows
-        found, end = {}, time.monotonic() + 18
+            caller.launch(function, 400_000, 200_000)  # for 80 s, beside what follows
+        found, end = {}, time.monotonic() + 60
         while len(found) < 2 and time.monotonic() < end:
             for reading in read(launches, code):
                 if reading.values.get("code_known_ratio", 0) > 0:
