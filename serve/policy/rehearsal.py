@@ -29,7 +29,6 @@ from hashwarden.serve.policy.look import GAP_S
 from hashwarden.serve.policy.observation import Observation
 from hashwarden.serve.policy.outbox import Decision
 from hashwarden.serve.policy.schema import Policy
-from hashwarden.serve.replay import TOGETHER
 from hashwarden.serve.schedulers.scheduler import ActionKind, Outcome, Result
 from hashwarden.serve.watch import JobWatch
 
@@ -37,6 +36,9 @@ __all__ = ["ATTRIBUTES", "Rehearsal", "Rehearsed", "rehearse"]
 
 ATTRIBUTES: Final = ("kind", "user", "account", "partition", "qos", "namespace")
 """What can be said of the jobs that traces are taken for."""
+
+_TOGETHER: Final = 64
+"""Runs that begin at the same time on one node."""
 
 _LEAST_S: Final = 0.1
 """Seconds between two ticks at least."""
@@ -129,7 +131,7 @@ def rehearse(runs: Iterable[Run], scorer: JobScorer, how: Rehearsal) -> Iterator
         If at this speed nobody would look for minutes between two samples.
     """
     calibration, source, numbers = calibration_of(scorer), iter(runs), count(1)
-    while part := list(islice(source, TOGETHER)):
+    while part := list(islice(source, _TOGETHER)):
         watch = JobWatch(scorer, calibration, how.alpha, novelty_limit_of(scorer), scorer.identity)
         jobs = [_job_of(run, next(numbers), how.attributes) for run in part]
         yield from _Stage(part, jobs, watch, how, scorer.identity["sha256"]).play()
