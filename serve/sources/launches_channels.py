@@ -23,7 +23,10 @@ from hashwarden.serve.sources.launches_window import Handle, Window
 __all__ = ["Novelty", "Part", "channels", "load_rates"]
 
 _MOST_JOBS: Final = 1024
-_MOST_KERNELS: Final = 65_536
+_MOST_KERNELS: Final = 16_384
+"""Of one job."""
+_MOST_OF_ALL: Final = 262_144
+"""Of all jobs; some 50 MB if hostile ones fill it."""
 
 Part = tuple[Window, Sequence[bool], float]
 """A process: what it launched, which of it is new to the job, and the share of it that is this device's."""
@@ -35,30 +38,54 @@ class Novelty:
 
     def __init__(self, jobs: int = _MOST_JOBS) -> None:
         self._most = jobs
-        self._seen: OrderedDict[str, set[int]] = OrderedDict()
+        self._jobs: OrderedDict[str, _Seen] = OrderedDict()
+        self._total = 0
 
     def new(self, job: str, windows: Sequence[Window]) -> list[list[bool]]:
         """Which kernels of which process the job had not launched before the burst; from now on it has.
 
-        A kernel is new too if a process looked it up in code that it loaded since the burst before: the name is old,
-        the code is not.
+        A kernel is new too if the process, since it launched one of that name, loaded code and looked the name up:
+        the name is old, the code is not.
         """
-        seen = self._seen.setdefault(job, set())
-        self._seen.move_to_end(job)
-        marks = [[hash(each.name or (window.process, each.handle)) for each in window.handles] for window in windows]
-        found = [
-            [mark not in seen or _renewed(window, each) for mark, each in zip(mine, window.handles, strict=True)]
-            for mine, window in zip(marks, windows, strict=True)
-        ]
-        for mine in marks:
-            seen.update(mine[: max(_MOST_KERNELS - len(seen), 0)])
-        while len(self._seen) > self._most:
-            self._seen.popitem(last=False)
+        seen = self._jobs.setdefault(job, _Seen())
+        self._jobs.move_to_end(job)
+        before = len(seen)
+        found = [[seen.is_new(window, each) for each in window.handles] for window in windows]
+        for window in windows:
+            for each in window.handles:
+                seen.add(window, each)
+        self._total += len(seen) - before
+        while len(self._jobs) > self._most or (self._total > _MOST_OF_ALL and len(self._jobs) > 1):
+            self._total -= len(self._jobs.popitem(last=False)[1])
         return found
 
 
-def _renewed(window: Window, each: Handle) -> bool:
-    return window.loads > 0 and each.looked_up_ns > window.since_ns > 0
+class _Seen:
+    """What one job launched; by hashes, for names are long."""
+
+    def __init__(self) -> None:
+        self._kernels: set[int] = set()
+        self._last_ns: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._kernels) + len(self._last_ns)
+
+    def is_new(self, window: Window, each: Handle) -> bool:
+        if _mark(window, each) not in self._kernels:
+            return True
+        last = self._last_ns.get(hash((window.process, each.name)))
+        return last is not None and last < min(window.loaded_ns, each.looked_up_ns)
+
+    def add(self, window: Window, each: Handle) -> None:
+        if len(self._kernels) < _MOST_KERNELS:
+            self._kernels.add(_mark(window, each))
+        mine = hash((window.process, each.name))
+        if mine in self._last_ns or len(self._last_ns) < _MOST_KERNELS:
+            self._last_ns[mine] = max(each.last_ns, self._last_ns.get(mine, 0))
+
+
+def _mark(window: Window, each: Handle) -> int:
+    return hash(each.name or (window.process, each.handle))
 
 
 def channels(parts: Sequence[Part]) -> dict[str, float]:

@@ -79,7 +79,7 @@ enum { MOST_THREADS_LOG2 = 40, GAP_SHIFT = 5 };
 
 struct function { u32 pid, zero; u64 handle; };
 struct launch { u64 count, threads, first, last, gaps, squares, library; }; /* gaps in 2^GAP_SHIFT ns */
-struct load { u64 count, names, first; };
+struct load { u64 count, names, first, last; };
 struct burst { u64 graphs, dropped, functions, first, library; };
 struct call { u64 a, b, c; };
 struct head { u32 kind, pid; u64 time, handle, other; u32 size, zero; };
@@ -213,7 +213,9 @@ PROBE(load) {
     struct call call;
     if (!left(r, &call)) return 0;
     struct load *load = load_of(pid_and_thread() >> 32);
-    if (load) add(&load->count, 1);
+    if (!load) return 0;
+    add(&load->count, 1);
+    load->last = nanoseconds();
     return 0;
 }
 

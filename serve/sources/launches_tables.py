@@ -32,7 +32,7 @@ _U32: Final = bytes(4)
 
 _FUNCTION: Final = np.dtype([("pid", "<u4"), ("zero", "<u4"), ("handle", "<u8")])
 _LAUNCH: Final = np.dtype([(n, "<u8") for n in ("count", "threads", "first", "last", "gaps", "squares", "library")])
-_LOAD: Final = np.dtype([(name, "<u8") for name in ("count", "names", "first")])
+_LOAD: Final = np.dtype([(name, "<u8") for name in ("count", "names", "first", "last")])
 _BURST: Final = np.dtype([(name, "<u8") for name in ("graphs", "dropped", "functions", "first", "library")])
 _PID: Final = np.dtype([("pid", "<u4")])
 
@@ -87,11 +87,11 @@ class Tables:
         self.maps["control"].put(_U32, struct.pack("<Q", on))
 
     def take_launches(self) -> Rows:
-        """Since it was last asked, by process and function: pid, handle, count, threads, first, gaps, squares."""
+        """Since it was last asked, by process and function: pid, handle, count, threads, first, last, gaps, squares."""
         return self._take("launches", _FUNCTION, _LAUNCH)
 
     def take_loads(self) -> Rows:
-        """Loads by process since it was last asked: pid, count, names, first."""
+        """Loads by process since it was last asked: pid, count, names, first, last."""
         return self._take("loads", _PID, _LOAD)
 
     def take_bursts(self) -> Rows:

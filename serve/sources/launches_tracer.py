@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Tracer:
         self._loads: dict[ProcessKey, int] = {}
         self._since_burst: dict[ProcessKey, int] = {}
         self._users: frozenset[ProcessKey] = frozenset()
-        self._burst_ns = 0
+        self._loaded_ns: OrderedDict[ProcessKey, int] = OrderedDict()
         self.beat_s = clock()
         with ExitStack() as stack:
             self._tables = Tables()
@@ -171,6 +172,7 @@ class Tracer:
         self.libraries.forget(gone)
         for process in gone:
             self.names.forget(process)
+            self._loaded_ns.pop(process, None)
         with self._lock:
             self._users = self._probed()
 
@@ -192,7 +194,7 @@ class Tracer:
             process = self._processes.at(int(row["pid"]), int(row["first"]))
             fresh.add(int(row["pid"]))
             if process is not None:
-                self._count(process, int(row["count"]))
+                self._count(process, int(row["count"]), int(row["last"]))
         for pid in fresh:
             self.libraries.see(pid, now)
         if fresh:
@@ -207,7 +209,12 @@ class Tracer:
         else:
             self.names.put(process, event.handle, decoded(event.name), event.time_ns)
 
-    def _count(self, process: ProcessKey, loads: int) -> None:
+    def _count(self, process: ProcessKey, loads: int, last_ns: int) -> None:
+        if loads:
+            self._loaded_ns[process] = last_ns
+            self._loaded_ns.move_to_end(process)
+            if len(self._loaded_ns) > _MOST_LOADERS:
+                self._loaded_ns.popitem(last=False)
         with self._lock:
             for counts in (self._loads, self._since_burst):
                 if process in counts or len(counts) < _MOST_LOADERS:
@@ -228,13 +235,12 @@ class Tracer:
             seconds = max(self._clock() - start, 1e-6)
             had = self.libraries.detach_burst()
         self._drain()
-        since, self._burst_ns = self._burst_ns, time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         looked_at = [key for key, inode in self.libraries.users.items() if inode in had]
         dead = {key for key in looked_at if not self._processes.alive(key)}
         found, gone = windows(
             self._tables.take_launches(), self._tables.take_bursts(), self._processes.at, self.names,
             [key for key in looked_at if key not in dead],
-            start_s=start, seconds=seconds, loads=self._since_burst, since_ns=since,
+            start_s=start, seconds=seconds, loads=self._since_burst, loaded_ns=self._loaded_ns,
         )  # fmt: skip
         self._forget(dead)
         self.gone += gone

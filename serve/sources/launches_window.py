@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -29,8 +29,8 @@ class Handle:
     launches, threads : int
     variation : float
         Deviation over mean of the time between two launches; NaN with fewer than three.
-    looked_up_ns : int
-        When, since boot; 0 if never seen.
+    looked_up_ns, last_ns : int
+        When it was looked up, 0 if never seen, and launched last; since boot.
     """
 
     handle: int
@@ -39,6 +39,7 @@ class Handle:
     threads: int
     variation: float
     looked_up_ns: int
+    last_ns: int
 
 
 @final
@@ -55,8 +56,8 @@ class Window:
         Most launches first.
     graphs, dropped, loads : int
         Loads since the window before.
-    since_ns : int
-        End of the window before, since boot.
+    loaded_ns : int
+        When it loaded a module last, since boot; 0 if never seen.
     """
 
     process: ProcessKey
@@ -66,7 +67,7 @@ class Window:
     graphs: int
     dropped: int
     loads: int
-    since_ns: int
+    loaded_ns: int
 
     @property
     def launches(self) -> int:
@@ -93,7 +94,8 @@ _UNKNOWN: Final = Known("", 0)
 
 def windows(  # noqa: PLR0913
     launches: Rows, bursts: Rows, who: Callable[[int, int], ProcessKey | None], names: Names,
-    idle: Iterable[ProcessKey], *, start_s: float, seconds: float, loads: dict[ProcessKey, int], since_ns: int,
+    idle: Iterable[ProcessKey], *, start_s: float, seconds: float, loads: Mapping[ProcessKey, int],
+    loaded_ns: Mapping[ProcessKey, int],
 ) -> tuple[list[Window], int]:  # fmt: skip
     """Sort the rows by process.
 
@@ -107,10 +109,8 @@ def windows(  # noqa: PLR0913
     idle : iterable of ProcessKey
         Processes that were looked at: without launches they have none.
     start_s, seconds : float
-    loads : dict
-        Loads of each since the window before.
-    since_ns : int
-        End of the window before.
+    loads, loaded_ns : mapping
+        Loads of each since the window before, and when the last was.
 
     Returns
     -------
@@ -146,7 +146,8 @@ def windows(  # noqa: PLR0913
     for process, mine in handles.items():
         mine.sort(key=lambda each: (-each.launches, each.name, each.handle))
         graphs, dropped = totals.get(process, (0, 0))
-        found.append(Window(process, start_s, seconds, tuple(mine), graphs, dropped, loads.get(process, 0), since_ns))
+        news = loads.get(process, 0), loaded_ns.get(process, 0)
+        found.append(Window(process, start_s, seconds, tuple(mine), graphs, dropped, *news))
     return found, gone
 
 
@@ -157,4 +158,6 @@ def _handle(row: Any, known: Known) -> Handle:  # noqa: ANN401  a record
     if count > 2 and gaps > 0:
         mean = gaps / (count - 1)
         variation = math.sqrt(max(squares / (count - 1) - mean * mean, 0.0)) / mean
-    return Handle(int(row["handle"]), known.name, count, int(row["threads"]), variation, known.time_ns)
+    return Handle(
+        int(row["handle"]), known.name, count, int(row["threads"]), variation, known.time_ns, int(row["last"])
+    )

@@ -280,20 +280,26 @@ def test_names_are_bounded_and_the_oldest_process_goes_first():
 
 # Windows and channels
 
-LAUNCH = [("pid", "u4"), ("handle", "u8"), *[(n, "u8") for n in ("count", "threads", "first", "gaps", "squares")]]
+LAUNCH = [
+    ("pid", "u4"),
+    ("handle", "u8"),
+    *[(n, "u8") for n in ("count", "threads", "first", "last", "gaps", "squares")],
+]
 BURST = [("pid", "u4"), *[(n, "u8") for n in ("graphs", "dropped", "first")]]
 
 
 def test_rows_become_windows_and_who_is_gone_is_counted():
     names = Names()
     names.put(ONE, 1, "a", 50)
-    rows = np.array([(11, 1, 5, 160, 9, 400, 40_000), (11, 2, 7, 70, 9, 0, 0), (99, 1, 3, 3, 9, 0, 0)], LAUNCH)
+    rows = np.array(
+        [(11, 1, 5, 160, 9, 90, 400, 40_000), (11, 2, 7, 70, 9, 9, 0, 0), (99, 1, 3, 3, 9, 9, 0, 0)], LAUNCH
+    )
     bursts = np.array([(12, 4, 0, 9), (11, 0, 2, 9)], BURST)
     who = {11: ONE, 12: TWO}
     idle = ProcessKey(13, 1)
     found, gone = windows(
         rows, bursts, lambda pid, _: who.get(pid), names, [ONE, idle],
-        start_s=3.0, seconds=0.5, loads={TWO: 2}, since_ns=40,
+        start_s=3.0, seconds=0.5, loads={TWO: 2}, loaded_ns={TWO: 41},
     )  # fmt: skip
     one, nothing, two = found
     assert gone == 3
@@ -301,17 +307,18 @@ def test_rows_become_windows_and_who_is_gone_is_counted():
     assert one.handles[1].variation == pytest.approx(0)  # gaps of 100, 100, 100, 100
     assert math.isnan(one.handles[0].variation)
     assert (nothing.process, nothing.launches, two.graphs, two.loads) == (idle, 0, 4, 2)
+    assert (two.loaded_ns, one.loaded_ns, one.handles[1].last_ns, one.handles[1].looked_up_ns) == (41, 0, 90, 50)
     profile = one.profile()
     assert [(k.name, k.launches, k.threads) for k in profile.kernels] == [("", 7, 70), ("a", 5, 160)]
     assert (profile.launches, profile.start_s, profile.seconds) == (14, 3.0, 0.5)
 
 
-def handle(number, name, launches, threads=0, variation=0.5, at=0):
-    return Handle(number, name, launches, threads, variation, at)
+def handle(number, name, launches, threads=0, variation=0.5, found=0, last=100):
+    return Handle(number, name, launches, threads, variation, found, last)
 
 
-def window(process, *handles, graphs=0, dropped=0, loads=0, since=10, seconds=1.0):
-    return Window(process, 0.0, seconds, handles, graphs, dropped, loads, since)
+def window(process, *handles, graphs=0, dropped=0, loads=0, loaded=0, seconds=1.0):
+    return Window(process, 0.0, seconds, handles, graphs, dropped, loads, loaded)
 
 
 def test_channels_of_several_processes():
@@ -338,11 +345,21 @@ def test_a_kernel_is_new_once_in_a_job_unless_its_code_is():
     assert novelty.new("a", [window(ONE, handle(1, "x", 1)), window(TWO, handle(1, "x", 1))]) == [[True], [True]]
     assert novelty.new("a", [window(ONE, handle(9, "x", 1)), window(TWO, handle(2, "y", 1))]) == [[False], [True]]
     assert novelty.new("b", [window(ONE, handle(1, "x", 1))]) == [[True]]
-    assert novelty.new("b", [window(ONE, handle(2, "x", 1, at=11), loads=1)]) == [[True]]
-    assert novelty.new("b", [window(ONE, handle(2, "x", 1, at=11), loads=0)]) == [[False]]
-    assert novelty.new("b", [window(ONE, handle(2, "x", 1, at=9), loads=1)]) == [[False]]
+    again = handle(2, "x", 1, found=111, last=120)  # looked up after the last launch of that name
+    assert novelty.new("b", [window(ONE, again)]) == [[False]]  # in the code that was there
+    novelty = Novelty(jobs=2)
+    novelty.new("a", [window(ONE, handle(1, "x", 1))])
+    novelty.new("b", [window(ONE, handle(1, "x", 1))])
+    early = handle(2, "x", 1, found=99, last=130)
+    assert novelty.new("b", [window(ONE, handle(1, "x", 1), loaded=105)]) == [[False]]  # loaded, but not looked up
+    both = window(ONE, handle(1, "x", 1, last=118), handle(2, "x", 1, found=111, last=120), loaded=110)
+    assert novelty.new("b", [both]) == [[False, True]]
+    assert novelty.new("b", [both]) == [[False, False]]
+    assert novelty.new("b", [window(ONE, early, loaded=125)]) == [[False]]
+    assert novelty.new("b", [window(TWO, handle(2, "x", 1, found=150), loaded=140)]) == [[False]]  # of another process
     assert novelty.new("b", [window(ONE, handle(5, "", 1)), window(TWO, handle(5, "", 1))]) == [[True], [True]]
     assert novelty.new("b", [window(ONE, handle(5, "", 1))]) == [[False]]
+    assert novelty._total == sum(map(len, novelty._jobs.values())) > 0
     novelty.new("c", [])
     assert novelty.new("a", [window(ONE, handle(1, "x", 1))]) == [[True]]  # forgotten: two jobs came since
 
