@@ -71,6 +71,7 @@ class Proc:
         self._folder = str(folder)
         self.live = self._folder == "/proc"
         self.ticks = ticks or _ticks_since_boot
+        self._above: dict[tuple[str, ...], str] | None = None
 
     def boot_id(self) -> str:
         """The first 12 digits of the random number of this boot, zeros if it is not known."""
@@ -87,7 +88,7 @@ class Proc:
         stat = self.stat(pid)
         if stat is None:
             return None
-        cgroups = _cgroups_of(self._read(f"{pid}/cgroup", _MOST) or b"")
+        cgroups = self._cgroups(pid)
         uid = _uid_of(self._read(f"{pid}/status", _MOST) or b"")
         again = self.stat(pid)
         if again is None or again.key != stat.key:  # another process has its number now
@@ -99,6 +100,13 @@ class Proc:
         """Whether the process still runs."""
         stat = self.stat(key.pid)
         return stat is not None and stat.key == key
+
+    def _cgroups(self, pid: int) -> tuple[Cgroup, ...]:
+        """From the root of the machine if it can be told, though our own namespace of cgroups is a part of it."""
+        if self._above is None:
+            self._above = _ways_up(_cgroups_of(self._read("1/cgroup", _MOST) or b""))
+        found = _cgroups_of(self._read(f"{pid}/cgroup", _MOST) or b"")
+        return tuple(_from_root(one, self._above) for one in found) if self._above else found
 
     def _environment(self, key: ProcessKey) -> Mapping[str, str]:
         text = self._read(f"{key.pid}/environ", _MOST_ENVIRONMENT) or b""
@@ -162,6 +170,24 @@ def _cgroups_of(text: bytes) -> tuple[Cgroup, ...]:
             controllers = tuple(name for name in fields[1].split(",") if name)
             found.append(Cgroup(controllers, printable(fields[2].removesuffix(" (deleted)"))))
     return tuple(found)
+
+
+def _ways_up(init: tuple[Cgroup, ...]) -> dict[tuple[str, ...], str]:
+    """The way from the root of our namespace to that of the machine, where init is: ``/../..`` is two folders up."""
+    found = {}
+    for one in init:
+        parts = one.path.split("/")[1:]
+        ups = parts.count("..")
+        if ups and parts[:ups] == [".."] * ups and parts[ups:] in ([], ["init.scope"]):
+            found[one.controllers] = "/.." * ups
+    return found
+
+
+def _from_root(one: Cgroup, above: Mapping[tuple[str, ...], str]) -> Cgroup:
+    """One that is fewer folders up is below a folder that we are below, too, whose name is not known: it stays."""
+    way = above.get(one.controllers, "")
+    outside = way and one.path.startswith(f"{way}/") and not one.path.startswith(f"{way}/..")
+    return Cgroup(one.controllers, one.path[len(way) :]) if outside else one
 
 
 def _environment_of(text: bytes) -> dict[str, str]:

@@ -66,7 +66,7 @@ class Slurm:
         self._commands = SlurmCommands(node, options.timeout_s)
         self._backoff = Backoff(options.soonest_s, options.every_s)
         self._book = Book()
-        self._asked_s = self._every_s = self._whole_s = self._asked_pids_s = -math.inf
+        self._asked_s = self._every_s = self._whole_s = self._asked_pids_s = self._named_s = -math.inf
         self._away = ""
         self._wants_pids = False
         self._wanted: set[int] = set()
@@ -84,14 +84,14 @@ class Slurm:
         ProviderAway
             As long as the controller does not answer; what this node tells was learnt all the same.
         """
-        names = DeviceNames(devices, read_minors(self._options.driver))
+        now = self._clock()
+        names = self._names(devices, now)
         stat = read_gpustat(self._options.gpustat, names, self._options.gpustat_uids)
         before, self._local = self._local, local_jobs(self._options.cgroups)
         here = (self._local or frozenset()) | {e.job for found in stat.entries.values() for e in found}
         here |= set(self._book.pids.values())
         for number in (here - self._book.runs.keys()) | ((before or frozenset()) - here):
             self._want(number)
-        now = self._clock()
         if self._due(now) and self._backoff.ready(now):
             self._ask(now, told=self._local is not None or bool(stat.entries))
         if self._wants_pids and now - self._asked_pids_s >= self._options.soonest_s:
@@ -118,6 +118,14 @@ class Slurm:
             for gpu in job.gpus:
                 found[gpu] = (*found.get(gpu, ()), job)
         return found
+
+    def _names(self, devices: Sequence[Device], now: float) -> DeviceNames:
+        """The driver is not asked for the minor numbers every second."""
+        names = self._book.names
+        if names.devices != tuple(devices) or now - self._named_s >= self._options.every_s:
+            self._named_s = now
+            return DeviceNames(devices, read_minors(self._options.driver))
+        return names
 
     def _want(self, number: int) -> None:
         """The controller should be asked about a job, unless that was in vain before: a user can name any number."""

@@ -100,6 +100,25 @@ def test_cgroups_keep_what_is_after_the_second_colon(tree):
     assert facts.cgroups[0].controllers == ("cpu", "cpuacct")
 
 
+def test_paths_are_told_from_the_root_of_the_machine_where_init_shows_the_way(tree):
+    step = "/system.slice/slurmstepd.scope/job_1"
+    tree.put(1, 1, cgroup="1:name=systemd:/../../init.scope\n0::/../../../init.scope\n")
+    tree.put(5, 100, cgroup=f"1:name=systemd:/../../x\n0::/../../..{step}\n")
+    tree.put(6, 100, cgroup=f"0::/../..{step}\n")  # below a folder that we are below, too
+    tree.put(7, 100, cgroup=f"0::/../../../..{step}\n")
+    proc = tree.proc
+    assert proc.facts(5).paths == (step, "/x")
+    assert proc.facts(6).paths == (f"/../..{step}",)
+    assert proc.facts(7).paths == (f"/../../../..{step}",)
+
+
+@pytest.mark.parametrize("init", ["/", "/init.scope", "/../own.service", "/x/..", "/../x/../init.scope"])
+def test_an_init_that_is_elsewhere_shows_no_way(tree, init):
+    tree.put(1, 1, cgroup=f"0::{init}\n")
+    tree.put(5, 100, cgroup="0::/../system.slice/slurmstepd.scope/job_1\n")
+    assert tree.proc.facts(5).paths == ("/../system.slice/slurmstepd.scope/job_1",)
+
+
 def test_the_boot_is_named_and_a_machine_that_hides_it_has_zeros(tree, tmp_path):
     assert tree.proc.boot_id() == "7494866814e9"
     assert Proc(tmp_path / "nothing").boot_id() == "0" * 12

@@ -84,6 +84,11 @@ for job in ("system.slice/slurmstepd.scope/job_42/step_0/user/task_0", "user.sli
     (root / job / "cgroup.procs").write_text(str(child.pid))
     print(job_of_cgroups(Proc().facts(child.pid)), sorted(local_jobs(root) or ()))
     child.kill(); child.wait()
+beside = root.with_name(root.name + "-beside")
+child = subprocess.Popen(["sleep", "60"])
+(beside / "cgroup.procs").write_text(str(child.pid))
+print(Proc().facts(child.pid).paths[0] == "/" + beside.name)
+child.kill(); child.wait()
 """
 
 
@@ -96,15 +101,18 @@ def unified() -> Path:
 def test_real_cgroups_in_a_namespace_of_their_own():
     """Real processes in real cgroups, laid out as Slurm does it; nobody outside sees them where Slurm's would be."""
     root = unified() / f"hashwarden-test-{os.getpid()}"
+    beside = root.with_name(root.name + "-beside")
     root.mkdir()
+    beside.mkdir()
     try:
         enter = f'echo $$ > {root}/cgroup.procs && exec unshare --cgroup "$0" -c "$1"'
         code = LOOK.format(src=SRC, root=str(root))
         done = subprocess.run(
             ["sh", "-c", enter, sys.executable, code], capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.stdout == "42 [42]\nNone [42]\n", done.stderr
+        assert done.stdout == "42 [42]\nNone [42]\nTrue\n", done.stderr
     finally:
         for folder in sorted((p for p in root.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts)):
             folder.rmdir()
         root.rmdir()
+        beside.rmdir()
