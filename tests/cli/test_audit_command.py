@@ -90,6 +90,19 @@ def test_show_follows(place):
     assert run.returncode == 0
 
 
+@pytest.mark.parametrize("what", ["show", "export"])
+def test_a_reader_that_goes_away_is_no_fault(place, what):
+    with AuditLog(place / "audit", load_or_make(place / "audit.pem")) as log:
+        log.append_many([(EventKind.CASE, {"case": "HW-1", "words": "x" * 100})] * 2000)
+    code = "from hashwarden.cli import main; main()"
+    command = [sys.executable, "-c", code, "audit", what, str(place / "audit")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        run.stdout.read(10)
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == 141
+
+
 def test_meter_in_three_forms(place):
     rows = list(csv.DictReader(io.StringIO(call("meter", place / "audit", "--format", "csv"))))
     assert rows == [{"tenant": "'=physics", "class": "training", "watched_gpu_hours": "1.5", "blind_gpu_hours": "0.0",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -24,9 +26,10 @@ from hashwarden.serve.audit.record import Record
 from hashwarden.serve.audit.verify import Wanted, verify_log
 from hashwarden.serve.scan.text import printable, shorten
 
-__all__ = ["Chosen", "run_rotate_key", "run_schema", "run_show", "run_verify", "show_problems", "wanted"]
+__all__ = ["Chosen", "readable", "run_rotate_key", "run_schema", "run_show", "run_verify", "show_problems", "wanted"]
 
 _POLL_S: Final = 0.5
+_READER_GONE: Final = 141
 _WIDTH: Final = 220
 
 
@@ -54,6 +57,20 @@ def run_verify(folder: Path, order: Wanted, *, as_json: bool) -> int:
         + ("all as it was written" if report.ok else f"{report.problem_count:,} problems")
     )  # fmt: skip
     return int(not report.ok)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Let a stream of lines end as people end it: by Ctrl-C, or because the reader has gone (code 141)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        with suppress(OSError, ValueError):  # Python flushes once more at exit: somewhere that cannot fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(_READER_GONE) from None
 
 
 def show_problems(report: Report) -> None:
@@ -97,7 +114,7 @@ def run_show(folder: Path, chosen: Chosen, *, follow: bool, as_json: bool) -> No
     chosen.check()
     reader = Reader(folder)
     found = (record for record in reader if chosen.has(record))
-    with suppress(KeyboardInterrupt):
+    with readable():
         for record in deque(found, chosen.last) if chosen.last else found:
             _show(record, as_json=as_json)
         for record in _coming(reader) if follow else ():

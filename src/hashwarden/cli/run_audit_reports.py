@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hashwarden.cli.run_audit import show_problems
+from hashwarden.cli.run_audit import readable, show_problems
 from hashwarden.errors import UsageError
 from hashwarden.model.storage import refusal, replacing
 from hashwarden.serve.audit.attestation import attest, compare, verified
@@ -100,7 +99,7 @@ def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str], names: int) -
 def run_export(folder: Path, words: Words, after: int, *, follow: bool) -> None:
     """Write findings, one a line."""
     span, exporter, reader = _span(words), Exporter(), Reader(folder)
-    with suppress(KeyboardInterrupt):
+    with readable():
         while True:
             for record in reader:
                 found = exporter.finding(record)

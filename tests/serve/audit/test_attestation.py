@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from hashwarden.errors import CheckError, DataError, UsageError
+from hashwarden.errors import CheckError, DataError, MissingExtraError, UsageError
 from hashwarden.serve.audit.attestation import attest, compare, verified
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.audit.files import log_files
@@ -189,3 +190,13 @@ def test_a_crash_in_between_and_a_new_policy_are_told(tmp_path, story, signer):
     use = verified(path, signer.public).predicate
     assert (use.agent.starts, use.agent.unclean_ends, use.agent.versions) == (2, 1, ("0.5", "0.6"))
     assert use.policies == ("d" * 64, "e" * 64, "f" * 64)
+
+
+@pytest.mark.parametrize("package", ["securesystemslib", "in_toto_attestation"])
+def test_a_missing_library_names_the_extra(attested, signer, tmp_path, monkeypatch, package):
+    attested()
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match="hashwarden\\[attest\\]"):
+        attest(tmp_path / "log", signer, "physics", SPAN, Wanted())
