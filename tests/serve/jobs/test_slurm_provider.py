@@ -4,9 +4,10 @@ import time
 
 import pytest
 
+from hashwarden.serve.jobs.job import ProcessKey
 from hashwarden.serve.jobs.options import JobOptions
 from hashwarden.serve.jobs.proc import Proc
-from hashwarden.serve.jobs.provider import ProviderAway
+from hashwarden.serve.jobs.provider import Cgroup, ProcessFacts, ProviderAway
 from hashwarden.serve.jobs.slurm import Slurm
 from hashwarden.serve.sources.source import Device
 
@@ -336,7 +337,9 @@ def test_thousands_of_jobs_leave_no_more_than_some_behind(cluster):
     for first in range(1, 700, 100):
         cluster.rows(*((n, 1000, 0, "R", 1) for n in range(first, first + 100)))
         for n in range(first, first + 100):
-            cluster.job_of(5, 100 + n, cgroup=CGROUP.format(n), environ={"SLURM_JOB_ID": str(n + 1)})
+            path = f"/system.slice/slurmstepd.scope/job_{n}/step_0"
+            said = {"SLURM_JOB_ID": str(n + 1)}
+            cluster.slurm.job_of(ProcessFacts(ProcessKey(5, n), 1, 5, 1000, "x", (Cgroup((), path),), lambda s=said: s))
         cluster.refresh()
     book = cluster.slurm._book
     assert (len(book.jobs), len(book.ended)) == (100, 512)
