@@ -200,7 +200,10 @@ class Libraries:
             return
         try:
             fd = os.open(mapping.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:  # its process has gone
+            return
         except OSError:
+            self.refused += 1
             return
         self._count += 1
         library = Library(self._probes(self._count), fd, function_offsets(fd, _NAMES), standing)

@@ -13,6 +13,7 @@ import pytest
 
 from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.launch_board import KernelLaunches
+from hashwarden.serve.sources import launches_tracer
 from hashwarden.serve.sources.launches_functions import ALWAYS, IN_BURSTS
 from hashwarden.serve.sources.launches_processes import started
 from hashwarden.serve.sources.launches_symbols import function_offsets
@@ -36,6 +37,12 @@ MANGLED = b"_ZN2at6native" + b"29vectorized_elementwise_kernelILi4ENS0_11FillFun
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     return stand_in.build(tmp_path_factory.mktemp("cuda"))
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Look for processes more often, so that tests wait less."""
+    monkeypatch.setattr(launches_tracer, "LOOK_S", 0.2)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from hashwarden.errors import PrivilegeError
 from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.launch_board import KernelLaunches
-from hashwarden.serve.sources import launches_libraries
+from hashwarden.serve.sources import launches_libraries, launches_tracer
 from hashwarden.serve.sources.launches import LaunchesSource
 from hashwarden.serve.sources.launches_functions import ALWAYS
 from hashwarden.serve.sources.launches_processes import started
@@ -41,6 +41,12 @@ BURST_S, WAIT_S = watching.BURST_S, watching.WAIT_S
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     return stand_in.build(tmp_path_factory.mktemp("cuda"))
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Look for processes more often, so that tests wait less."""
+    monkeypatch.setattr(launches_tracer, "LOOK_S", 0.2)
 
 
 @pytest.fixture
