@@ -195,7 +195,8 @@ def markdown(found: dict[str, Any]) -> str:
     where = found["machine"]
     lines = [f"# What launch tracing costs: {where['cpu']}, {where['cores']} cores, no GPU, {where['date']}", ""]
     lines += [
-        f"Linux {found['kernel']} in a virtual machine, where traps cost more than on metal; {found['bpftrace_version']}; "
+        f"Linux {found['kernel']} in a virtual machine, where traps cost more than on metal; "
+        f"{found['bpftrace_version']}; "
         f"load {where['load']:.1f} at the end. The driver is a stand-in that does nothing. Nanoseconds are CPU time of "
         "the thread that launches, medians; probes are there for 1 s in 30.",
         "",
@@ -216,7 +217,8 @@ def agent_lines(found: dict[str, Any]) -> list[str]:
     """What the agent pays."""
     ours, idle, peer = found["agent"]["with bursts"], found["agent"]["without bursts"], found["bpftrace"]
     burst = ours["cycle_cpu_s"] - idle["cycle_cpu_s"]
-    head = f"The agent, {ours['processes']:.0f} processes and as many jobs, {BUSY} of them launching 1,000 kernels a second:"
+    many = f"{ours['processes']:.0f} processes and as many jobs"
+    head = f"The agent, {many}, {BUSY} of them launching 1,000 kernels a second:"
     return [
         "", head, "",
         "| what | this source | bpftrace | ratio |",
