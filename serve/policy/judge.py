@@ -90,8 +90,9 @@ def _of_verdict(
     standing = _STATES.get(verdict.state, Standing.NONE)
     class_ = _MINING if standing is not Standing.NONE else verdict.likeliest
     work = Work(class_, verdict.family, verdict.tier)
-    rule = next((rule for rule in policy.rules if rule.is_for(seen.job, work)), None)
     likely = class_ != _MINING and verdict.probabilities.get(class_, 0.0) >= LIKELY and verdict.state != "abstain"
+    rules = policy.rules if likely or standing is not Standing.NONE else ()
+    rule = next((rule for rule in rules if rule.is_for(seen.job, work)), None)
     if standing is Standing.NONE and rule is not None and likely:
         standing = Standing.OTHER
     exempt = exemption_of(policy.exemptions, seen.job, work, unix_s) if standing is not Standing.NONE else None

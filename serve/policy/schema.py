@@ -123,12 +123,13 @@ class Rule(What, Ladder):
 
     def is_for(self, job: Job, work: Work) -> bool:
         """Whether it is about this work of this job."""
+        if not self.is_work(job, work):
+            return False
         excluded = (
             (self.excluded_users, job.user), (self.excluded_accounts, job.account), (self.excluded_qos, job.qos),
             (self.excluded_partitions, job.partition), (self.excluded_namespaces, job.namespace),
         )  # fmt: skip
-        left_out = any(patterns and fits(patterns, name) for patterns, name in excluded)
-        return not left_out and self.is_work(job, work)
+        return not any(patterns and fits(patterns, name) for patterns, name in excluded)
 
 
 @final

@@ -51,7 +51,7 @@ class Who(Part):
             (self.partitions, job.partition), (self.namespaces, job.namespace), (self.users, job.user),
             (self.accounts, job.account), (self.qos, job.qos), (self.kinds, job.kind),
         )  # fmt: skip
-        return all(fits(patterns, name) for patterns, name in pairs)
+        return all(not patterns or fits(patterns, name) for patterns, name in pairs)
 
     @property
     def anybody(self) -> bool:
@@ -79,5 +79,6 @@ class What(Who):
 
     def is_work(self, job: Job, work: Work) -> bool:
         """Whether this work of this job is meant."""
-        pairs = ((self.classes, work.class_), (self.families, work.family), (self.tiers, work.tier))
-        return self.is_job(job) and all(fits(patterns, name) for patterns, name in pairs)
+        if self.classes and not fits(self.classes, work.class_):
+            return False
+        return fits(self.families, work.family) and fits(self.tiers, work.tier) and self.is_job(job)
