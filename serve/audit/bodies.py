@@ -25,7 +25,7 @@ Names = Mapping[str, str | None]
 class Body(BaseModel):
     """Any body: fields that are not named here are kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
     cut: Mapping[str, Any] | None = Field(
         default=None, description="The body was too long: its length and hash; only short fields are left."

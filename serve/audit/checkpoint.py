@@ -47,7 +47,7 @@ class Statement(BaseModel):
         The log promises a checkpoint at least every so many records: more after the last one have been slipped in.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     schema_name: str = Field(default=SCHEMA, pattern=f"^{SCHEMA}$")
     log: str = Field(pattern=r"^[0-9a-f]{32}$")
@@ -74,7 +74,7 @@ class Checkpoint(BaseModel):
         Base64.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     statement: Statement
     key: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from typing import Any, Final, NamedTuple
 
@@ -77,7 +78,7 @@ class Record(NamedTuple):
     def body(self) -> dict[str, Any]:
         """The body; empty if it is no JSON object."""
         try:
-            found = json.loads(self.payload).get("body")
+            found = _loads(self.payload).get("body")
         except (ValueError, RecursionError, AttributeError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -85,10 +86,23 @@ class Record(NamedTuple):
     def is_canonical(self) -> bool:
         """Whether it is written in the one way in which the log writes."""
         try:
-            found = json.loads(self.payload)
+            found = _loads(self.payload)
             return payload_of(self.seq, self.kind, self.stamp, canonical(found["body"])) == self.payload
         except (ValueError, RecursionError, KeyError, TypeError):
             return False
+
+
+def _loads(text: bytes) -> Any:  # noqa: ANN401  anything that JSON has
+    """JSON without the numbers that are none; ValueError for those."""
+    return json.loads(text, parse_float=_finite, parse_constant=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        message = "a number that is not finite"
+        raise ValueError(message)
+    return value
 
 
 def payload_of(seq: int, kind: str, stamp: Stamp, body: bytes) -> bytes:

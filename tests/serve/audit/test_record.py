@@ -140,3 +140,10 @@ def test_any_body_becomes_one_canonical_line(body):
     record = parse(line(data))
     assert record.is_canonical()
     assert b"\n" not in record.payload
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 5000])
+def test_numbers_that_are_none_and_endless_nests_are_no_body(number):
+    record = parse(line(f'{{"unix_s":{number}}}'.encode()))
+    assert record.body() == {}
+    assert not record.is_canonical()

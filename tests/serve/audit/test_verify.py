@@ -325,3 +325,20 @@ def test_a_folder_of_a_thousand_files_of_rubbish_still_opens(tmp_path):
         log.append(EventKind.STOP, {})
     report = verify_log(tmp_path)
     assert (report.ok, len(report.problems)) == (False, 100)
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", '"x"', "null"])
+def test_a_checkpoint_that_says_nonsense_is_a_problem_and_no_fault(tmp_path, number):
+    with AuditLog(tmp_path / "log", SIGNER, anchors=(FileAnchor(tmp_path / "anchor"),)) as log:
+        log.append(EventKind.STOP, {})
+    path = log_files(tmp_path / "log")[0].path
+    lines = path.read_bytes().splitlines(keepends=True)
+    when = str(Checkpoint.model_validate(parse(lines[1]).body()).statement.unix_s).encode()
+    said = number.encode()
+    path.write_bytes(
+        b"".join(forged(lines, 1, lambda payload: payload.replace(b":" + when + b"}", b":" + said + b"}")))
+    )
+    assert any("a checkpoint that is none" in one.words for one in verify_log(tmp_path / "log").problems)
+    anchor = tmp_path / "anchor"
+    anchor.write_bytes(anchor.read_bytes() + anchor.read_bytes().replace(when, said))
+    assert not verify_log(tmp_path / "log", Wanted(anchors=(anchor,))).ok
