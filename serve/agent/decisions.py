@@ -9,7 +9,7 @@ from hashwarden.errors import HashwardenError
 from hashwarden.serve.agent.build import Parts
 from hashwarden.serve.agent.logs import said
 from hashwarden.serve.agent.metrics import Snapshot
-from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.agent.packing import Package, Packing
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.policy.case import Case
 from hashwarden.serve.policy.observation import Observation
@@ -35,6 +35,8 @@ class Decisions:
         self._parts, self._metrics = parts, metrics
         self._packed: dict[str, str] = {}
         self._waiting: list[Action] = []
+        self._packing = Packing(parts.folder.part("evidence"), parts.audit, parts.config.evidence.keep_days)
+        parts.steps.closing.callback(self._packing.close)
 
     @staticmethod
     def fields_of(job: Job) -> dict[str, Any]:
@@ -52,7 +54,7 @@ class Decisions:
             self._count(outcome)
         for decision in step.decisions:
             if decision.change in _STEPS:
-                self._pack(decision.case, unix_s)
+                self._pack(decision.case)
         for alert in step.alerts:
             self._metrics.totals["alerts", (("kind", alert.kind.value),)] += 1
             said("warning", alert.text, alert=alert.kind.value, subject=alert.subject, count=alert.count,
@@ -73,38 +75,22 @@ class Decisions:
                     return
             del self._waiting[0]
 
-    def _pack(self, case_id: str, unix_s: float) -> None:
-        """Pack the evidence of a case, once for each standing that it came to."""
-        case = self._parts.engine.cases.get(case_id)
+    def _pack(self, case_id: str) -> None:
+        """Have the evidence of a case packed, once for each standing that it came to."""
+        parts = self._parts
+        case = parts.engine.cases.get(case_id)
         if case is None or not case.is_open or self._packed.get(case_id) == case.standing:
             return
-        try:
-            path, sha256 = self._write_bundle(case)
-            self._parts.audit.append(EventKind.CASE, {
-                "case": case.id, "event": "bundle", "job": case.job, "standing": case.standing.value,
-                "file": path, "sha256": sha256, "unix_s": unix_s,
-            })  # fmt: skip
-        except (HashwardenError, OSError) as error:
-            said("error", "the evidence of a case could not be packed", case=case_id, error=str(error))
-            return
         self._packed[case_id] = case.standing
-        said("info", "evidence packed", case=case_id, file=path)
-
-    def _write_bundle(self, case: Case) -> tuple[str, str]:
-        from hashwarden.serve.audit.bundle import write_bundle
-
-        parts, key = self._parts, case.job["key"]
-        job = parts.table.jobs.get(key)
-        verdicts = [one.verdict for one in parts.judge.watched.values() if one.job.key == key]
-        bundle = write_bundle(
-            parts.folder.part("evidence"), case=case.model_dump(mode="json"),
-            job=job if job is not None else Job(key, case.job["kind"], case.job["id"]),
-            verdicts=verdicts, runs=parts.window.runs(key, {d.gpu: d for d in parts.runner.devices},
-                                                      period_s=parts.config.period_s),
-            launches=parts.board.of(parts.table.processes(key)), code={}, model=dict(parts.scorer.identity),
+        key = case.job["key"]
+        job = parts.table.jobs.get(key) or Job(key, case.job["kind"], case.job["id"])
+        self._packing.put(Package(
+            case=case.model_dump(mode="json"), job=job,
+            verdicts=[one.verdict for one in parts.judge.watched.values() if one.job.key == key],
+            runs=parts.window.runs(key, {d.gpu: d for d in parts.runner.devices}, period_s=parts.config.period_s),
+            launches=parts.board.of(parts.table.processes(key)), model=dict(parts.scorer.identity),
             policy={"sha256": parts.policy.sha256, "mode": parts.policy.mode},
-        )  # fmt: skip
-        return str(bundle.path), bundle.sha256
+        ))  # fmt: skip
 
     def _count(self, outcome: Outcome) -> None:
         self._metrics.totals["actions", (("result", outcome.result.value),)] += 1

@@ -139,7 +139,10 @@ class Judge:
         quiet = [name for name, one in self._watched.items() if one.on and time_s - one.last_s > one.quiet_s]
         told += self._watch.tick(time_s, quiet)
         changed = {verdict.job: verdict for verdict in told}
-        for name, one in self._watched.items():
+        names = list(self._watched)
+        for name, evidence in zip(names, self._watch.evidence_on(names), strict=True):
+            one = self._watched[name]
+            one.evidence = evidence
             self._refresh(name, one, changed.get(name), time_s)
             self._count(one, time_s)
         return told
@@ -207,7 +210,6 @@ class Judge:
             one.code_mining, one.code_s = code, sample.time_s
 
     def _refresh(self, name: str, one: Watched, changed: JobVerdict | None, time_s: float) -> None:
-        one.evidence = self._watch.evidence(name)
         if changed is not None or time_s - one.refreshed_s >= _REFRESH_S:
             one.verdict, one.refreshed_s = changed or self._watch.verdict(name), time_s
 

@@ -33,11 +33,11 @@ class Show:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._jobs: list[dict[str, Any]] = []
+        self._seen: Sequence[Observation] = ()
 
     def update(self, seen: Sequence[Observation], time_s: float) -> None:
         """Take what is known now."""
-        self._jobs = [_row(one) for one in seen]
+        self._seen = seen
         agent, metrics = self._agent, self._agent.metrics
         parts = agent.parts
         watched = list(parts.judge.watched.values())
@@ -79,14 +79,14 @@ class Show:
         parts = self._agent.parts
         return {
             "node": parts.node, "model": dict(parts.scorer.identity), "policy": dict(self._agent.metrics.policy),
-            "ready": self.ready(), "gpus": len(parts.runner.devices), "jobs": len(self._jobs),
+            "ready": self.ready(), "gpus": len(parts.runner.devices), "jobs": len(self._seen),
             "steps": [{"name": step.name, "seconds": round(step.seconds, 3)} for step in parts.steps.done],
             "cases": len(parts.engine.cases.open_cases()),
         }  # fmt: skip
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         """Of each job what is known."""
-        return self._jobs
+        return [_row(one) for one in self._seen]
 
     def cases(self) -> Sequence[Mapping[str, Any]]:
         """All that are kept, newest last."""

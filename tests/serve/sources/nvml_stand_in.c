@@ -6,6 +6,7 @@
      gone 1            the driver was unloaded       value K X    number X for the quantity K (see `number`)
      fail F CODE       function F answers CODE       fail F@G CODE   only on GPU G
      hang F MS         function F takes so long      pid P        a process on every GPU
+     only P G          a process on GPU G
      metric ID X       GPM value                     refuse ID CODE  nvmlReturn of one GPM metric
      unknown ID        GPM refuses lists with a metric of this number or above
      shift BYTES       GPM entries lie elsewhere: another version of the struct
@@ -18,7 +19,7 @@
 #include <time.h>
 
 enum { OK = 0, BAD_ARGUMENT = 2, UNSUPPORTED = 3, NOT_FOUND = 6, SMALL = 7, UNLOADED = 9, LOST = 15, VERSION = 25 };
-enum { LINES = 256, PARTS = 8 };
+enum { LINES = 1024, PARTS = 8 };
 typedef struct { int gpu, part; } Device;
 typedef struct { double taken; } Sample;
 typedef struct { unsigned id, result; double value; const char *names[3]; } Metric;
@@ -222,7 +223,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned *n, Process *lis
     BEGIN(d);
     unsigned room = list ? *n : 0, found = 0;
     for (int i = 0; i < many; i++)
-        if (!strcmp(lines[i].word, "pid")) {
+        if (!strcmp(lines[i].word, "pid") || (!strcmp(lines[i].word, "only") && (int)lines[i].number == d->gpu)) {
             if (found < room) list[found] = (Process){(unsigned)atoi(lines[i].name), 1 << 20, 0, 0};
             found++;
         }

@@ -1,0 +1,110 @@
+"""Packs evidence in a thread of its own: compressing ten minutes of samples must not hold up the watching."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Full, Queue
+from typing import Any, Final, final
+
+from hashwarden.errors import HashwardenError
+from hashwarden.model.job.verdict import JobVerdict
+from hashwarden.model.trace import Run
+from hashwarden.serve.agent.logs import said
+from hashwarden.serve.audit.event import Auditor, EventKind
+from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.launch_board import LaunchProfile
+
+__all__ = ["Package", "Packing"]
+
+_MOST: Final = 64
+_CLOSE_S: Final = 3.0
+_TIDY_S: Final = 3600.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What goes into a bundle (`hashwarden.serve.audit.bundle.write_bundle`), as it was at one time."""
+
+    case: Mapping[str, Any]
+    job: Job
+    verdicts: Sequence[JobVerdict]
+    runs: Sequence[Run]
+    launches: Sequence[LaunchProfile]
+    model: Mapping[str, str]
+    policy: Mapping[str, str]
+
+
+@final
+class Packing:
+    """See the module.
+
+    Parameters
+    ----------
+    folder : Path
+    audit : Auditor
+        Told of each bundle and its hash.
+    keep_days : float
+        Bundles older than this are removed.
+    """
+
+    def __init__(self, folder: Path, audit: Auditor, keep_days: float) -> None:
+        self._folder, self._audit, self._keep_s = folder, audit, 86400 * keep_days
+        self._queue: Queue[Package | None] = Queue(_MOST)
+        self._tidied_s = float("-inf")
+        self._thread = threading.Thread(target=self._loop, name="packing", daemon=True)
+        self._thread.start()
+
+    def put(self, package: Package) -> None:
+        """Have it packed; if too many wait it is left out, and that is told."""
+        try:
+            self._queue.put_nowait(package)
+        except Full:
+            said("error", "the evidence of a case was not packed: too many wait", case=package.case.get("id", ""))
+
+    def close(self) -> None:
+        """Pack what waits, for a few seconds at most."""
+        with suppress(Full):
+            self._queue.put_nowait(None)
+        self._thread.join(_CLOSE_S)
+
+    def _loop(self) -> None:
+        while (package := self._queue.get()) is not None:
+            try:
+                self._pack(package)
+                self._tidy()
+            except (HashwardenError, OSError) as error:
+                said("error", "the evidence of a case could not be packed", case=package.case.get("id", ""),
+                     error=str(error))  # fmt: skip
+            except Exception as error:  # a fault of ours must not end the thread
+                said("error", "packing failed", error=repr(error))
+
+    def _pack(self, package: Package) -> None:
+        from hashwarden.serve.audit.bundle import write_bundle
+
+        bundle = write_bundle(
+            self._folder, case=package.case, job=package.job, verdicts=package.verdicts, runs=package.runs,
+            launches=package.launches, code={}, model=package.model, policy=package.policy,
+        )  # fmt: skip
+        case = package.case
+        self._audit.append(EventKind.CASE, {
+            "case": case["id"], "event": "bundle", "job": case["job"], "standing": case["standing"],
+            "file": str(bundle.path), "sha256": bundle.sha256,
+        })  # fmt: skip
+        said("info", "evidence packed", case=case["id"], file=bundle.path)
+
+    def _tidy(self) -> None:
+        """Remove old bundles, now and then."""
+        now = time.monotonic()
+        if now - self._tidied_s < _TIDY_S:
+            return
+        self._tidied_s = now
+        for path in self._folder.glob("*.tar"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > self._keep_s:
+                    path.unlink()
