@@ -19,7 +19,7 @@ LIMIT ?= 520
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo    set up, scan real packages and freshly compiled kernels, show the verdicts"
+	@echo "make demo    set up, scan real packages and freshly compiled kernels, let the agent watch six jobs, guard a process"
 	@echo "make test    set up, check style, types and layers, run all tests"
 	@echo "make lint    the checks of 'make test' without the tests"
 	@echo "make format  lay out the code as the checks want it"
@@ -39,8 +39,8 @@ $(VENV)/files: FORCE $(BIN)/python
 	@if cmp -s $@ $@.new; then rm $@.new; else mv $@.new $@; fi
 
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "== installing what the scanner and the demo's compiler need"
-	@$(INSTALL) $(EDITABLE) . cuda-core cuda-bindings nvidia-cuda-nvrtc
+	@echo "== installing what the scanner, the agent and the demo's compiler need"
+	@$(INSTALL) $(EDITABLE) '.[node]' cuda-core cuda-bindings nvidia-cuda-nvrtc
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python

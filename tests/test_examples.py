@@ -80,3 +80,22 @@ def test_the_ci_step_passes_on_what_matters(tmp_path, code, ends):
 def test_the_demo_shows_workloads_of_every_label():
     labels = {find(name).label for name in _load("demo").CUDA_SOURCES}
     assert labels == {"mining", "hash-other", "plain"}
+
+
+def test_the_demo_s_agent_comes_to_its_cases_and_its_guard_ends_a_process(tmp_path, monkeypatch, capfd):
+    demo, program = _load("demo"), tmp_path / "hashwarden"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "from hashwarden.cli import main; main()" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(demo, "PROGRAM", program)
+    monkeypatch.setattr(demo, "FOLDER", tmp_path / "made")
+    monkeypatch.setattr(demo, "SPEED", "250")
+    assert demo.watch() == 0
+    assert demo.guard() == 0
+    out, err = capfd.readouterr()
+    cases = [line.split() for line in out.splitlines() if line.startswith("HW-")]
+    assert sorted(words[1].split("-")[1] for words in cases) == ["ethash", "matmul", "progpow"]
+    assert {words[3] for words in cases} == {"confirmed"}
+    assert out.count("warn1 told, act told") == demo.MINERS
+    assert "all as it was written" in out
+    assert "as it was packed" in out
+    assert "ended: confirmed progpow" in err
