@@ -59,6 +59,7 @@ MpiDefault=none
 GresTypes=gpu
 ReturnToService=2
 KillWait=1
+FirstJobId=1000
 MessageTimeout=5
 SlurmdParameters=config_overrides
 NodeName={node} NodeAddr=127.0.0.1 CPUs=8 RealMemory=8000 Gres=gpu:2 State=UNKNOWN
@@ -159,8 +160,8 @@ class SlurmCluster:
         return self.show(job).get("JobState", "")
 
     def wait(self, job: str, *states: str) -> dict[str, str]:
-        """Wait until a job is in one of these states, and return what scontrol says of it then."""
-        until(lambda: self.state(job) in states, f"job {job} in {states}", lambda: str(self.show(job)) + self.logs())
+        """Wait until a job is in one of these states, its prolog over, and return what scontrol says of it then."""
+        until(lambda: self._is_in(job, states), f"job {job} in {states}", lambda: str(self.show(job)) + self.logs())
         return self.show(job)
 
     def start_job(self, script: str = "sleep 300", *options: str, user: str = USERS[0], gpus: int = 1) -> str:
@@ -201,6 +202,10 @@ class SlurmCluster:
         self._end_strays(lambda _: True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _is_in(self, job: str, states: Sequence[str]) -> bool:
+        shown = self.show(job)
+        return shown.get("JobState") in states and shown["Reason"] != "Prolog"
+
     def _answers(self) -> bool:
         assert self._daemons["slurmctld"].poll() is None, self.logs()
         return self.run("scontrol", "ping").returncode == 0
@@ -235,7 +240,7 @@ class SlurmCluster:
                 target.write_text(text.replace("/var/lib/hashwarden/slurm/open-cases", str(self.cases)))
                 target.chmod(0o755)
                 lines.append(f"{option}={'lua' if name.endswith('.lua') else target}\n")
-        return "".join(lines)
+        return "".join([*lines, "PrologFlags=Alloc\n"])
 
     def _end_strays(self, wanted: Callable[[bytes], bool]) -> None:
         """Kill what carries this cluster in its environment: steps and jobs are no children of ours."""
