@@ -47,7 +47,7 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing what training, tests and checks need"
 	@cpu=$$($(BIN)/python -c "import urllib.request as u; u.urlopen('$(TORCH_INDEX)/torch/', timeout=5)" 2>/dev/null \
 		&& echo "--extra-index-url $(TORCH_INDEX)"); \
-	$(INSTALL) $$cpu $(EDITABLE) '.[train,node,kubernetes,otel,ray,cuda13,dev]'
+	$(INSTALL) $$cpu $(EDITABLE) '.[train,node,kubernetes,attest,otel,ray,cuda13,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/links.stamp: $(VENV)/files

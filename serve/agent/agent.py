@@ -14,7 +14,7 @@ from typing import Any, Final, final
 from hashwarden.errors import HashwardenError
 from hashwarden.model.job.verdict import JobVerdict
 from hashwarden.serve.agent.blinds import Blind, Blinds
-from hashwarden.serve.agent.build import Parts, digest_of, policy_of, tested
+from hashwarden.serve.agent.build import Parts, data_sha256, digest_of, policy_of, tested
 from hashwarden.serve.agent.clock import ClockWatch
 from hashwarden.serve.agent.decisions import Decisions
 from hashwarden.serve.agent.joining import joined, split
@@ -39,6 +39,9 @@ BLIND_AFTER_S: Final = 15.0
 
 KEPT_S: Final = 600.0
 """For so long after the start a job that appears may be one that the last agent knew."""
+
+CODE_AFTER_S: Final = 120.0
+"""For so long the code of a job may be unknown before that is told: it is read some time after it was launched."""
 
 _MOST_OWED: Final = 1000
 _COMPLAIN_S: Final = 10.0
@@ -75,7 +78,8 @@ class Agent:
         self._due |= {"coverage": now + COVERAGE_EVERY_S, "self-test": now + SELF_TEST_EVERY_S}
         self._write(EventKind.START, {
             "version": __version__, "node": parts.node, "config": digest_of(parts.config),
-            "model": dict(parts.scorer.identity), "policy": {"sha256": parts.policy.sha256, "mode": parts.policy.mode},
+            "model": {**parts.scorer.identity, "data_sha256": data_sha256(parts.scorer)},
+            "policy": {"sha256": parts.policy.sha256, "mode": parts.policy.mode},
             "self_test": self.self_test or "passed", "sources": list(parts.config.sources.names),
         })  # fmt: skip
         self._kept = parts.folder.evidence(parts.scorer.identity["sha256"])
@@ -105,6 +109,9 @@ class Agent:
         self._map(readings)
         samples = joined(readings, parts.table.jobs_on, config.period_s)
         on = {job.key for device in parts.runner.devices for job in parts.table.jobs_on(device.gpu)}
+        for sample in samples:
+            if sample.code_hidden:
+                self.blinds.see(Blindness.CODE, sample.job.key, "", time_s, unix_s, CODE_AFTER_S)
         told = parts.judge.step(samples, time_s, on)
         self.metrics.totals["samples", ()] += len(samples)
         self._write_verdicts(told, unix_s)
@@ -186,6 +193,8 @@ class Agent:
         for name, health in self.parts.runner.health.items():
             if health.hanging or (not health.success and health.failures):
                 self.blinds.see(Blindness.SOURCE_DOWN, name, health.error, time_s, unix_s)
+        if self.parts.audit.low:
+            self.blinds.see(Blindness.STORAGE, "audit", "the disk has no room left to keep back", time_s, unix_s)
         self.metrics.totals["clock_jumps", ()] = self._clock.jumps
         return frozenset(found)
 
@@ -267,12 +276,11 @@ class Agent:
 
     def _cover(self, unix_s: float) -> None:
         body = self.parts.coverage.close(unix_s)
-        if body is not None:
-            for row in body["watched"]:
-                self.metrics.totals["gpu_seconds", (("class", row["class"]),)] += row["gpu_seconds"]
-            for row in body["blind"]:
-                self.metrics.totals["blind_gpu_seconds", (("reason", row["reason"]),)] += row["gpu_seconds"]
-            self._write(EventKind.COVERAGE, body)
+        for row in body["watched"]:
+            self.metrics.totals["gpu_seconds", (("class", row["class"]),)] += row["gpu_seconds"]
+        for row in body["blind"]:
+            self.metrics.totals["blind_gpu_seconds", (("reason", row["reason"]),)] += row["gpu_seconds"]
+        self._write(EventKind.COVERAGE, body)  # also of nothing: a node without work is not one without an agent
         try:
             self.parts.audit.checkpoint()
         except StorageError as error:

@@ -113,9 +113,10 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
                                           clock=clocks.unix), ActionQueue.close)  # fmt: skip
     acting = steps.run("ask schedulers", lambda: Acting(queue, clocks.unix), Acting.close)
     board = LaunchBoard()
-    options = _options(config, clocks, table, board)
+    options, known = _options(config, clocks, table, board)
     runner = steps.run("make the sources", lambda: Runner(makers(config.sources.names, options)), Runner.close)
-    steps.run("open the sources", lambda: runner.open(_OPEN_S))
+    devices = steps.run("open the sources", lambda: runner.open(_OPEN_S))
+    known.update({device.gpu: device.architecture for device in devices})
     window = RawWindow(60 * config.evidence.minutes, config.evidence.memory_mib * _MIB)
     coverage = Coverage(clocks.unix())
     judge = Judge(_watch(scorer, config.alpha), window, coverage)
@@ -140,6 +141,12 @@ def tested(scorer: JobScorer) -> str:
 def digest_of(config: Config) -> str:
     """SHA-256 of the configuration."""
     return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+
+
+def data_sha256(scorer: JobScorer) -> str:
+    """One SHA-256 over those of all files that the model learned from; empty if its card names none."""
+    digests = sorted(scorer.metadata.training_data.values())
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest() if digests else ""
 
 
 def _clocks(config: Config) -> Clocks:
@@ -194,13 +201,17 @@ def _recover(throttle: PowerThrottle, engine: Engine) -> None:
         said("error", "power limits could not be put back", error=str(error))
 
 
-def _options(config: Config, clocks: Clocks, table: JobTable, board: LaunchBoard) -> Options:
+def _options(config: Config, clocks: Clocks, table: JobTable, board: LaunchBoard) -> tuple[Options, dict[str, int]]:
+    """What the sources are told, and where to put the architectures of the devices once they are known."""
     section = config.sources
-    return Options(
+    known: dict[str, int] = {}
+    options = Options(
         gpus=section.gpus, period_s=config.period_s, own_pids=table.own_pids, owner=table.owner, board=board,
         trace=section.trace, burst_s=section.burst_s, every_s=section.every_s, dcgm_url=section.dcgm_url,
         prometheus_url=section.prometheus_url, clock=clocks.monotonic, unix=clocks.unix,
+        code_cpu_ratio=section.code_cpu_ratio, architecture=lambda gpu: known.get(gpu, 0),
     )  # fmt: skip
+    return options, known
 
 
 def _watch(scorer: JobScorer, alpha: float) -> JobWatch:

@@ -39,8 +39,11 @@ class SourcesSection(_Section):
 
     names: tuple[str, ...] = Field(default=("nvml",), description="Sources to read, see `hashwarden agent --list`.")
     gpus: tuple[str, ...] = Field(default=(), description="Numbers or UUIDs of GPUs; all if empty.")
-    burst_s: float = Field(default=1.0, gt=0, le=60, description="How long sources with a duty cycle look.")
+    burst_s: float = Field(default=1.0, gt=0, le=4, description="How long sources with a duty cycle look.")
     every_s: float = Field(default=30.0, ge=5, le=600, description="How often they look.")
+    code_cpu_ratio: float = Field(
+        default=0.005, gt=0, le=1, description="For the source code: share of a core that reading code may take."
+    )
     dcgm_url: str = Field(default="http://127.0.0.1:9400/metrics", description="Of dcgm-exporter.")
     prometheus_url: str = Field(default="", description="Of a Prometheus server to ask instead.")
     trace: Path | None = Field(default=None, description="For the source replay: the trace to play.")

@@ -70,11 +70,9 @@ class Coverage:
         self._jobs.pop(job, None)
         self._unseen.pop(job, None)
 
-    def close(self, unix_s: float) -> dict[str, Any] | None:
-        """End the interval; gives the body of its record (`EventKind.COVERAGE`), None if there was no GPU time."""
+    def close(self, unix_s: float) -> dict[str, Any]:
+        """End the interval; gives the body of its record (`EventKind.COVERAGE`)."""
         since, self.since_unix_s = self.since_unix_s, unix_s
-        if not self._watched and not self._blind:
-            return None
         body = {
             "from_unix_s": since, "to_unix_s": unix_s,
             "watched": _rows(self._watched, "class"), "blind": _rows(self._blind, "reason"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any, Final, final
 
 from hashwarden.errors import HashwardenError
@@ -88,9 +89,19 @@ class Decisions:
             case=case.model_dump(mode="json"), job=job,
             verdicts=[one.verdict for one in parts.judge.watched.values() if one.job.key == key],
             runs=parts.window.runs(key, {d.gpu: d for d in parts.runner.devices}, period_s=parts.config.period_s),
-            launches=parts.board.of(parts.table.processes(key)), model=dict(parts.scorer.identity),
+            launches=parts.board.of(parts.table.processes(key)), code=self._code_of(key),
+            model=dict(parts.scorer.identity),
             policy={"sha256": parts.policy.sha256, "mode": parts.policy.mode},
         ))  # fmt: skip
+
+    def _code_of(self, job: str) -> dict[str, Any]:
+        """The kernels that weigh most, with the hashes of their code."""
+        found: dict[str, Any] = {}
+        for kernel in self._parts.runner.evidence(job):
+            if is_dataclass(kernel) and not isinstance(kernel, type):
+                fields = asdict(kernel)
+                found[str(fields.pop("name", len(found)))] = fields
+        return found
 
     def _count(self, outcome: Outcome) -> None:
         self._metrics.totals["actions", (("result", outcome.result.value),)] += 1

@@ -6,13 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+from hashwarden.model.channels import CHANNELS
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.sources.source import F32, Reading, vector
 
-__all__ = ["JobSample", "joined", "split", "watched_name"]
+__all__ = ["LEAST_KNOWN", "JobSample", "joined", "split", "watched_name"]
 
 _SHARED: Final = "foreign_process_count"
 _SEPARATOR: Final = "@"
+
+LEAST_KNOWN: Final = 0.5
+"""Share of launches whose machine code has to be known for that tier to say anything: no run that the model learned
+from lay below 0.85."""
+
+_KNOWN: Final = "code_known_ratio"
+_CODE: Final = frozenset(channel.name for channel in CHANNELS if channel.group == "code")
 
 
 def watched_name(job: str, gpu: str) -> str:
@@ -42,6 +50,8 @@ class JobSample:
         NaN is missing.
     shared : bool
         Whether other jobs are on this GPU.
+    code_hidden : bool
+        Whether its machine code was left out, for too little of what it launches is known (`LEAST_KNOWN`).
     """
 
     job: Job
@@ -50,6 +60,7 @@ class JobSample:
     unix_s: float
     values: F32
     shared: bool
+    code_hidden: bool = False
 
 
 def joined(readings: Sequence[Reading], jobs_on: Callable[[str], Sequence[Job]], within_s: float) -> list[JobSample]:
@@ -102,9 +113,12 @@ def _sample(job: Job, gpu: str, parts: Sequence[Reading], others: int) -> JobSam
         values |= reading.values
     if others:
         values[_SHARED] = max(float(others), _known(values))
+    hidden = values.get(_KNOWN, 1.0) < LEAST_KNOWN
+    if hidden:
+        values = {name: value for name, value in values.items() if name not in _CODE}
     latest = max(parts, key=lambda reading: reading.time_s)
     shared = bool(others) or _known(values) > 0
-    return JobSample(job, gpu, latest.time_s, latest.unix_s, vector(values), shared)
+    return JobSample(job, gpu, latest.time_s, latest.unix_s, vector(values), shared, hidden)
 
 
 def _known(values: Mapping[str, float]) -> float:

@@ -36,6 +36,7 @@ class Package:
     verdicts: Sequence[JobVerdict]
     runs: Sequence[Run]
     launches: Sequence[LaunchProfile]
+    code: Mapping[str, Any]
     model: Mapping[str, str]
     policy: Mapping[str, str]
 
@@ -89,7 +90,7 @@ class Packing:
 
         bundle = write_bundle(
             self._folder, case=package.case, job=package.job, verdicts=package.verdicts, runs=package.runs,
-            launches=package.launches, code={}, model=package.model, policy=package.policy,
+            launches=package.launches, code=package.code, model=package.model, policy=package.policy,
         )  # fmt: skip
         case = package.case
         self._audit.append(EventKind.CASE, {

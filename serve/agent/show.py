@@ -44,6 +44,9 @@ class Show:
         metrics.model = {"name": "", "version": "", "sha256": ""} | dict(parts.scorer.identity)
         metrics.policy = {"sha256": parts.policy.sha256, "mode": parts.policy.mode}
         metrics.sources = parts.runner.health
+        for name, counts in parts.runner.counts.items():
+            for event, count in counts.items():
+                metrics.totals["source_events", (("source", name), ("event", event))] = count
         metrics.gpus = _gpus(watched, time_s)
         states = Counter(one.evidence.state for one in watched)
         metrics.states = {state.word: states[state] for state in State}

@@ -34,6 +34,9 @@ class Blindness(StrEnum):
     """The wall clock jumped: times of the ladder cannot be trusted until it is steady."""
     STORAGE = "storage"
     """The audit log takes no records: what is not written down is not done."""
+    CODE = "code"
+    """Most of what it launches could not be told from its machine code: that tier says nothing then. Told, and left out
+    of `Observation.blind`: who hides his code must not be safe from what the counters say."""
     UNCALIBRATED = "uncalibrated"
     """The model has no calibrated evidence for what is seen."""
 

@@ -49,7 +49,7 @@ SOURCES: Final[tuple[Registration, ...]] = (
     Registration("nvml", "counters of NVML, with GPM where the GPU has it", True, "node", "NVIDIA's driver"),
     Registration("dcgm", "counters of a running dcgm-exporter, or of a Prometheus server", False, "node", "its address"),
     Registration("pm", "instruction pipes and caches at kilohertz", False, "pm", "root or CAP_SYS_ADMIN; no MIG"),
-    Registration("launches", "kernel launches of all processes, by eBPF", False, "", "root and bpftrace"),
+    Registration("launches", "kernel launches of all processes, by eBPF", False, "", "root; Linux 5.8"),
     Registration("code", "the machine code of what was launched", False, "", "root; launches"),
     Registration("probe", "contention that our own kernels feel", False, "cuda13", "a GPU; takes time slices of it"),
     Registration("replay", "a trace, played as if it were live", False, "", "a trace file"),

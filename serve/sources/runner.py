@@ -68,6 +68,19 @@ class _Worker:
         found: Mapping[str, Mapping[str, str]] = getattr(self._source, "labels", {})
         return found
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Read from another thread, as `labels`; a counter that grows meanwhile is looked at again next time."""
+        try:
+            return dict(getattr(self._source, "counts", {}))
+        except RuntimeError:
+            return {}
+
+    def evidence(self, job: str) -> tuple[object, ...]:
+        """What the source can show of a job for a case; empty if it has nothing of that kind."""
+        ask = getattr(self._source, "evidence", None)
+        return () if ask is None else tuple(ask(job))
+
     def _loop(self) -> None:
         while (job := self._jobs.get()) != "end":
             self._answers.put(self._try(job))
@@ -155,6 +168,15 @@ class Runner:
             for gpu, labels in worker.labels.items():
                 found.setdefault(gpu, labels)
         return found
+
+    @property
+    def counts(self) -> dict[str, Mapping[str, int]]:
+        """What sources counted beside their readings (what was lost, what could not be joined), by their names."""
+        return {name: worker.counts for name, worker in self._workers.items()}
+
+    def evidence(self, job: str) -> tuple[object, ...]:
+        """What sources can show of a job for a case: kernels with the hashes of their code (``code``)."""
+        return tuple(each for worker in self._workers.values() for each in worker.evidence(job))
 
     def open(self, wait_s: float = 30.0) -> tuple[Device, ...]:
         """Open all sources; `errors` then holds what those said that failed, by name."""

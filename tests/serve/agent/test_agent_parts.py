@@ -77,6 +77,22 @@ def test_the_first_source_s_word_counts():
     assert sample.values[INDEX["gpu_util_ratio"]] == 0.5
 
 
+def test_code_of_which_too_little_is_known_says_nothing():
+    def of(known: float) -> JobSample:
+        parts = [
+            reading({"power_watts": 1.0}),
+            reading({"code_known_ratio": known, "code_mining_ratio": 0.0}, job=A.key),
+        ]
+        return joined(parts, lambda _: (A,), 0.5)[0]
+
+    code = [INDEX["code_known_ratio"], INDEX["code_mining_ratio"]]
+    assert not np.isnan(of(0.9).values[code]).any()
+    assert not of(0.9).code_hidden
+    assert np.isnan(of(0.2).values[code]).all()
+    assert of(0.2).code_hidden
+    assert of(0.2).values[POWER] == 1
+
+
 def test_a_device_without_a_job_gives_no_sample():
     assert joined([reading({"power_watts": 1.0})], lambda _: (), 0.5) == []
 
@@ -205,7 +221,7 @@ def test_gpu_time_is_counted_once_by_tenant_class_and_reason():
                     {"tenant": "b", "user": "", "class": "unknown", "gpu_seconds": 7}],
         "blind": [{"tenant": "a", "user": "", "reason": "stale", "gpu_seconds": 5}],
     }  # fmt: skip
-    assert coverage.close(300.0) is None
+    assert coverage.close(300.0) == {"from_unix_s": 200.0, "to_unix_s": 300.0, "watched": [], "blind": []}
     assert coverage.of(A.key) == {"training": 10, "unknown": 5}
     assert (coverage.total_of(A.key), coverage.blind_of(A.key)) == (15, 5)
     coverage.forget(A.key)
@@ -218,7 +234,6 @@ def test_names_from_users_cannot_eat_the_memory():
         coverage.add(Job(f"j{number}", "process", "", user=f"u{number}"), 1, "training", "")
         coverage.forget(f"j{number}")
     body = coverage.close(1)
-    assert body is not None
     assert len(body["watched"]) <= 10_001
     assert sum(row["gpu_seconds"] for row in body["watched"]) == 30_000
 
