@@ -8,6 +8,7 @@ Kubernetes 1.20 and stable since 1.28: https://kubernetes.io/docs/concepts/exten
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ _LONGEST_WAIT_S: Final = 60.0
 
 
 def _grpc() -> Any:  # noqa: ANN401  the package has no types
+    # Its handlers of fork let children abort, or wait for ever, while another thread makes a call.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     try:
         import grpc
     except ImportError as error:

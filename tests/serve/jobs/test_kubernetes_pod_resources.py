@@ -1,6 +1,9 @@
 """kubelet's API over a real gRPC server on a real Unix socket; its bytes compared with protobuf's own reader."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -253,3 +256,38 @@ def test_claims_are_told(server, client):
     client.refresh()
     cdi = ("k8s.gpu.nvidia.com/claim=x-gpu-0",)
     assert client.known[0].claims == (Claim("gpu.nvidia.com", "n1", "gpu-0", cdi),)
+
+
+FORKS = """
+import os, subprocess, sys, threading
+from pathlib import Path
+from hashwarden.serve.jobs.pod_resources import PodResources
+
+client, end = PodResources(Path(sys.argv[1]), every_s=0.0), threading.Event()
+assert client.refresh()
+
+def ask():
+    while not end.is_set():
+        client.refresh()
+
+asking = threading.Thread(target=ask)
+asking.start()
+try:
+    for _ in range(20):
+        subprocess.run(["true"], preexec_fn=lambda: None, check=True)
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+finally:
+    end.set()
+    asking.join()
+client.close()
+"""
+
+
+def test_children_that_are_forked_while_it_is_asked_live(server):
+    """With gRPC's own handlers of fork they abort, or hang."""
+    environment = {key: value for key, value in os.environ.items() if key != "GRPC_ENABLE_FORK_SUPPORT"}
+    command = [sys.executable, "-W", "ignore", "-c", FORKS, str(server.socket)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
