@@ -106,6 +106,9 @@ class SlurmCluster:
         """Start slurmctld, for the first time or again; returns when it answers."""
         self._start("slurmctld", "slurmctld", "-D")
         until(self._answers, "slurmctld", self.logs)
+        if "slurmd" in self._daemons:  # until the node has registered anew, prologs are not told of GPUs
+            self._daemons["slurmd"].send_signal(signal.SIGHUP)
+            time.sleep(1)
 
     def stop_controller(self) -> None:
         """As an administrator would: it saves its state, so that it knows all jobs when it is started again."""
