@@ -40,6 +40,9 @@ BLIND_AFTER_S: Final = 15.0
 KEPT_S: Final = 600.0
 """For so long after the start a job that appears may be one that the last agent knew."""
 
+AWAY_S: Final = 30.0
+"""For so long a scheduler may be away before it is told that its jobs are no longer known for certain."""
+
 CODE_AFTER_S: Final = 120.0
 """For so long the code of a job may be unknown before that is told: it is read some time after it was launched."""
 
@@ -193,6 +196,9 @@ class Agent:
         for name, health in self.parts.runner.health.items():
             if health.hanging or (not health.success and health.failures):
                 self.blinds.see(Blindness.SOURCE_DOWN, name, health.error, time_s, unix_s)
+        for name, told in self.parts.table.health.items():
+            if told.away_s >= AWAY_S:
+                self.blinds.see(Blindness.SOURCE_DOWN, f"jobs of {name}", told.error, time_s, unix_s)
         if self.parts.audit.low:
             self.blinds.see(Blindness.STORAGE, "audit", "the disk has no room left to keep back", time_s, unix_s)
         self.metrics.totals["clock_jumps", ()] = self._clock.jumps

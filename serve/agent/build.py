@@ -177,7 +177,9 @@ def _model_in_service() -> Path | None:
 def _table(config: Config, clocks: Clocks) -> JobTable:
     options = JobOptions(
         node=config.schedulers.node, gpustat=config.jobs.gpustat, pod_resources=config.jobs.pod_resources,
-        timeout_s=config.schedulers.timeout_s,
+        timeout_s=config.schedulers.timeout_s, gpustat_uids=frozenset(config.jobs.gpustat_uids),
+        every_s=config.jobs.every_s, soonest_s=config.jobs.soonest_s, driver=config.jobs.driver,
+        kubeconfig=config.schedulers.kubeconfig,
     )  # fmt: skip
     return JobTable(providers(config.jobs.providers, options), clock=clocks.monotonic)
 

@@ -60,6 +60,10 @@ class JobsSection(_Section):
         default=("sessions",), description="Who knows jobs: slurm, kubernetes, sessions."
     )
     gpustat: Path = Field(default=Path("/run/gpustat"), description="Files that the Slurm prolog writes.")
+    gpustat_uids: tuple[int, ...] = Field(default=(0,), description="Users whose files there are believed.")
+    every_s: float = Field(default=60.0, gt=0, le=3600, description="How often Slurm is asked though nothing is new.")
+    soonest_s: float = Field(default=5.0, gt=0, le=600, description="Shortest time between two questions.")
+    driver: Path = Field(default=Path("/proc/driver/nvidia/gpus"), description="Where the driver tells minor numbers.")
     pod_resources: Path = Field(
         default=Path("/var/lib/kubelet/pod-resources"), description="Folder of kubelet's socket."
     )

@@ -95,6 +95,7 @@ _HELP: Final[Mapping[str, str]] = {
     "audit_errors": "Records that could not be written.",
     "audit_lost": "Records that were lost because too many could not be written.",
     "jobs_begun": "Jobs that were seen to begin.",
+    "job_events": "What the mapping from processes to jobs counted.",
     "source_events": "What a source counted beside its readings: what was lost, what could not be joined.",
     "samples": "Samples of jobs.",
     "reloads": "Reloads of the configuration, by result.",

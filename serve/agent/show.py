@@ -47,6 +47,8 @@ class Show:
         for name, counts in parts.runner.counts.items():
             for event, count in counts.items():
                 metrics.totals["source_events", (("source", name), ("event", event))] = count
+        for event, count in parts.table.counts.items():
+            metrics.totals["job_events", (("event", event),)] = count
         metrics.gpus = _gpus(watched, time_s)
         states = Counter(one.evidence.state for one in watched)
         metrics.states = {state.word: states[state] for state in State}
