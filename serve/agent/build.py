@@ -42,7 +42,7 @@ from hashwarden.serve.sources.runner import Runner
 from hashwarden.serve.sources.source import Options
 from hashwarden.serve.watch import JobWatch
 
-__all__ = ["Parts", "build", "policy_of"]
+__all__ = ["Parts", "build", "data_sha256", "digest_of", "policy_of", "tested"]
 
 _OPEN_S: Final = 30.0
 _MIB: Final = 1 << 20

@@ -23,7 +23,7 @@ from pydantic_settings import (
 
 from hashwarden.errors import UsageError
 
-__all__ = ["CONFIG_PATH", "MOST_BYTES", "Config", "config_schema", "load_config"]
+__all__ = ["CONFIG_PATH", "MOST_BYTES", "Config", "LogSection", "TelemetrySection", "config_schema", "load_config"]
 
 CONFIG_PATH: Final = Path("/etc/hashwarden/agent.toml")
 MOST_BYTES: Final = 1 << 20

@@ -11,6 +11,7 @@ from hashwarden.serve.agent.build import Parts
 from hashwarden.serve.agent.logs import said
 from hashwarden.serve.agent.metrics import Snapshot
 from hashwarden.serve.agent.packing import Package, Packing
+from hashwarden.serve.agent.post import Post
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.policy.case import Case
 from hashwarden.serve.policy.observation import Observation
@@ -38,6 +39,9 @@ class Decisions:
         self._waiting: list[Action] = []
         self._packing = Packing(parts.folder.part("evidence"), parts.audit, parts.config.evidence.keep_days)
         parts.steps.closing.callback(self._packing.close)
+        section = parts.config.schedulers
+        self._post = Post(section.mail_command, section.timeout_s, parts.node)
+        parts.steps.closing.callback(self._post.close)
 
     @staticmethod
     def fields_of(job: Job) -> dict[str, Any]:
@@ -58,6 +62,7 @@ class Decisions:
                 self._pack(decision.case)
         for alert in step.alerts:
             self._metrics.totals["alerts", (("kind", alert.kind.value),)] += 1
+            self._post.put(alert)
             said("warning", alert.text, alert=alert.kind.value, subject=alert.subject, count=alert.count,
                  job=", ".join(alert.jobs))  # fmt: skip
         self._waiting += step.actions

@@ -96,6 +96,22 @@ def test_without_a_policy_nothing_is_done_and_everything_is_told(rig, worker, de
     assert len(one.agent.show.cases()) == 1
 
 
+def test_operators_are_told_by_mail_and_a_command_that_fails_stops_nothing(rig, worker, demo, tmp_path):
+    script = tmp_path / "mail"
+    script.write_text(f"#!/bin/sh\necho to $1 >> {tmp_path}/sent; cat >> {tmp_path}/sent; exit 3\n")
+    script.chmod(0o755)
+    schedulers = {"names": (), "mail_command": (str(script), "{user}")}
+    one = rig('admin_emails = ["ops@example.org", "$(touch x)@example.org"]\n' + ENFORCE, schedulers=schedulers)
+    one.more = [f"pid {worker.pid}"]
+    one.play(demo[MINER], LONG)
+    one.agent.close()
+    sent = (tmp_path / "sent").read_text()
+    assert "to ops@example.org" in sent
+    assert "to $(touch x)@example.org" in sent
+    assert "confirmed" in sent
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_dry_run_says_what_it_would_have_done(rig, worker, demo):
     one = rig(ENFORCE.replace("enforce", "dry-run"), **PROCESSES)
     one.more = [f"pid {worker.pid}"]
