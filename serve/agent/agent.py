@@ -24,7 +24,9 @@ from hashwarden.serve.agent.notify import notify, watchdog_s
 from hashwarden.serve.agent.show import Show
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.journal import StorageError
+from hashwarden.serve.policy.case import Standing
 from hashwarden.serve.policy.observation import Blindness, Observation
+from hashwarden.serve.schedulers.slurm_cases import OpenCase, write_open_cases
 from hashwarden.serve.sources.source import Reading
 from hashwarden.serve.ticker import Ticker
 from hashwarden.version import __version__
@@ -33,6 +35,7 @@ __all__ = ["Agent"]
 
 EVIDENCE_EVERY_S: Final = 30.0
 COVERAGE_EVERY_S: Final = 300.0
+OPEN_CASES_EVERY_S: Final = 60.0
 SELF_TEST_EVERY_S: Final = 3600.0
 BLIND_AFTER_S: Final = 15.0
 """For so long a job may be unseen before that is told: every job begins so."""
@@ -68,7 +71,7 @@ class Agent:
         self._clock = ClockWatch()
         self._decisions = Decisions(parts, self.metrics)
         self._owed: deque[tuple[EventKind, dict[str, Any]]] = deque(maxlen=_MOST_OWED)
-        self._due = dict.fromkeys(("evidence", "coverage", "self-test", "tidy", "watchdog"), 0.0)
+        self._due = dict.fromkeys(("evidence", "coverage", "self-test", "open-cases", "watchdog"), 0.0)
         self.self_test, self.ticked_s, self.started_unix_s = parts.self_test, 0.0, parts.clocks.unix()
         self._kept: dict[str, Any] = {}
         self._began_s = 0.0
@@ -260,6 +263,8 @@ class Agent:
             self._keep_evidence(unix_s)
         if self._is_due("coverage", time_s, COVERAGE_EVERY_S):
             self._cover(unix_s)
+        if self._is_due("open-cases", time_s, OPEN_CASES_EVERY_S):
+            self._list_open_cases(unix_s)
         if self._is_due("self-test", time_s, SELF_TEST_EVERY_S):
             self.self_test = tested(self.parts.scorer)
         every_s = watchdog_s()
@@ -279,6 +284,22 @@ class Agent:
             )  # fmt: skip
         except StorageError as error:
             said("error", "the evidence was not kept", error=str(error))
+
+    def _list_open_cases(self, unix_s: float) -> None:
+        """Tell job_submit.lua whose new jobs are to be held; nobody's in a dry run."""
+        section, parts = self.parts.config.schedulers, self.parts
+        if section.open_cases is None:
+            return
+        confirmed = [case for case in parts.engine.cases.open_cases() if case.standing is Standing.CONFIRMED]
+        listed = [
+            OpenCase(int(case.job["uid"]), case.id, unix_s + 10 * OPEN_CASES_EVERY_S, section.open_cases_do)
+            for case in confirmed
+            if int(case.job["uid"]) > 0 and parts.policy.mode == "enforce"
+        ]
+        try:
+            write_open_cases(listed, section.open_cases)
+        except HashwardenError as error:
+            said("error", "the list of open cases was not written", error=str(error))
 
     def _cover(self, unix_s: float) -> None:
         body = self.parts.coverage.close(unix_s)

@@ -81,6 +81,13 @@ class SchedulersSection(_Section):
         default=(), description="Program and arguments; {user} and {job} are replaced."
     )
     kubeconfig: Path | None = None
+    open_cases: Path | None = Field(
+        default=None, description="File for job_submit.lua: users with a confirmed case; none if not given."
+    )
+    open_cases_do: str = Field(
+        default="hold", pattern=r"^(refuse|hold|route:[A-Za-z0-9_.-]{1,64})$",
+        description="What becomes of their new jobs: refuse, hold, route:PARTITION.",
+    )  # fmt: skip
 
 
 @final

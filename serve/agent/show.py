@@ -87,6 +87,9 @@ class Show:
             "ready": self.ready(), "gpus": len(parts.runner.devices), "jobs": len(self._seen),
             "steps": [{"name": step.name, "seconds": round(step.seconds, 3)} for step in parts.steps.done],
             "cases": len(parts.engine.cases.open_cases()),
+            "actions_waiting": [{"id": a.id, "kind": a.kind.value, "why": parts.queue.away.get(a.id, "")}
+                                for a in parts.queue.pending],
+            "damaged": [*parts.queue.damaged, *parts.engine.cases.damaged],
         }  # fmt: skip
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:

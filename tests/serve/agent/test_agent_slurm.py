@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.schedulers.slurm_cases import read_open_cases
 
 pytestmark = pytest.mark.slurm
 
@@ -42,10 +43,10 @@ def job(slurm):
     return start
 
 
-def watching(rig, slurm, action: str, tmp_path: Path):
+def watching(rig, slurm, action: str, tmp_path: Path, **schedulers: object):
     return rig(
         POLICY.format(action=action),
-        schedulers={"names": ("slurm",), "node": slurm.node},
+        schedulers={"names": ("slurm",), "node": slurm.node} | schedulers,
         jobs={"providers": ("slurm", "sessions"), "gpustat": tmp_path / "none", "every_s": 0.2, "soonest_s": 0.1},
     )
 
@@ -98,3 +99,17 @@ def test_a_controller_that_is_down_is_asked_again_and_the_job_ended_once(slurm, 
     play_until(agent, demo[MINER], lambda: not agent.agent.parts.queue.pending)
     results = [record.body()["action"] for record in agent.records(EventKind.ACTION)]
     assert len(results) == len(set(results))
+
+
+def test_new_jobs_of_a_user_with_a_confirmed_case_are_held(slurm, rig, job, demo, tmp_path):
+    number, pid = job("listed")
+    listed = tmp_path / "open-cases"
+    agent = watching(rig, slurm, "none", tmp_path, open_cases=listed)
+    agent.more = [f"pid {pid}"]
+    play_until(agent, demo[MINER], lambda: listed.exists() and "hold" in listed.read_text())
+    [line] = read_open_cases(listed)
+    [case] = agent.agent.show.cases()
+    assert (line.uid, line.case, line.what) == (1, case["id"], "hold")
+    assert line.until_unix_s <= agent.nvml() + agent.unix_ahead + 601
+    slurm.run("scancel", number)
+    play_until(agent, demo[MINER], lambda: read_open_cases(listed) == [])
