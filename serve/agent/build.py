@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -98,12 +99,13 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
         What the first step that failed said; a failed self-test is no failure but blindness.
     """
     steps, clocks = Steps(), clocks or _clocks(config)
+    runners: list[Runner] = []
     folder = steps.run("lock the state folder", lambda: StateFolder(config.state_dir), StateFolder.close)
     audit = steps.run("open the audit log", lambda: _audit(config, folder, clocks), AuditLog.close)
     policy = steps.run("load the policy", lambda: policy_of(config.policy))
     scorer = steps.run("load the model", lambda: JobScorer(config.model or _model_in_service()))
     self_test = steps.run("self-test on known answers", lambda: tested(scorer))
-    table = steps.run("know jobs", lambda: _table(config, clocks), JobTable.close)
+    table = steps.run("know jobs", lambda: _table(config, clocks, runners), JobTable.close)
     cases = steps.run("open the cases", lambda: CaseStore(folder.part("cases")))
     engine = Engine(policy, cases, audit, {"model": scorer.identity["sha256"]})
     throttle = PowerThrottle(folder.part("power"), table.jobs_on)
@@ -115,6 +117,7 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
     board = LaunchBoard()
     options, known = _options(config, clocks, table, board)
     runner = steps.run("make the sources", lambda: Runner(makers(config.sources.names, options)), Runner.close)
+    runners.append(runner)
     devices = steps.run("open the sources", lambda: runner.open(_OPEN_S))
     known.update({device.gpu: device.architecture for device in devices})
     window = RawWindow(60 * config.evidence.minutes, config.evidence.memory_mib * _MIB)
@@ -174,12 +177,13 @@ def _model_in_service() -> Path | None:
     return ModelStore(default_store()).current()
 
 
-def _table(config: Config, clocks: Clocks) -> JobTable:
+def _table(config: Config, clocks: Clocks, runners: Sequence[Runner]) -> JobTable:
+    """The table of jobs; the runner of the sources, whose labels it may use, is made after it."""
     options = JobOptions(
         node=config.schedulers.node, gpustat=config.jobs.gpustat, pod_resources=config.jobs.pod_resources,
         timeout_s=config.schedulers.timeout_s, gpustat_uids=frozenset(config.jobs.gpustat_uids),
         every_s=config.jobs.every_s, soonest_s=config.jobs.soonest_s, driver=config.jobs.driver,
-        kubeconfig=config.schedulers.kubeconfig,
+        kubeconfig=config.schedulers.kubeconfig, labels=lambda: runners[0].labels if runners else {},
     )  # fmt: skip
     return JobTable(providers(config.jobs.providers, options), clock=clocks.monotonic)
 

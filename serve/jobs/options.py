@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -40,6 +41,8 @@ class JobOptions:
         The folder of kubelet's socket.
     kubeconfig : Path or None
         For the API server of Kubernetes; None for the service account of the pod, else the usual files.
+    labels : callable
+        What an exporter says of each device, by UUID: ``namespace``, ``pod``, ``container``, ``hpc_job``, ``hostname``.
     """
 
     node: str = ""
@@ -54,3 +57,4 @@ class JobOptions:
     whole_s: float = 600.0
     pod_resources: Path = Path("/var/lib/kubelet/pod-resources")
     kubeconfig: Path | None = None
+    labels: Callable[[], Mapping[str, Mapping[str, str]]] = dict

@@ -53,6 +53,7 @@ class Registration:
 PROVIDERS: Final[tuple[Registration, ...]] = (
     Registration("slurm", "slurm", "jobs of Slurm", False, "", "squeue and scontrol; root for the environments"),
     Registration("kubernetes", "kubernetes", "pods of Kubernetes", False, "kubernetes", "kubelet's socket"),
+    Registration("exporter", "gpu", "jobs as dcgm-exporter's labels tell", False, "", "the source dcgm"),
     Registration("drill", "process", "a job for each device of a replayed trace", False, "", "the source replay"),
     Registration("sessions", "process", "containers, logins and sessions", True, "", ""),
 )
