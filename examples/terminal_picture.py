@@ -18,14 +18,18 @@ from rich.text import Text
 
 
 def picture(command: list[str], columns: int) -> str:
-    """Run a command in a terminal of some width; gives an SVG of what it printed."""
+    """Run a command in a terminal of some width; gives an SVG of what it said, errors too."""
     environment = os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(columns), "TERM": "xterm-256color"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False
+    )
     console = Console(width=columns, record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text(f"$ {shlex.join(command)}", style="bold"))
     console.print()
     for line in done.stdout.splitlines():
         console.print(Text.from_ansi(line), soft_wrap=True)
+    if done.returncode:
+        console.print(Text(f"\n$ echo $?\n{done.returncode}"))
     console.print()  # the picture's edge cuts into the last line
     return console.export_svg(title=command[0])
 

@@ -22,7 +22,8 @@ def words_of(report: Report, order: Order, *, quiet: bool = False) -> Iterator[s
     elif report.why == "lost":
         yield "the supervisor was killed: what the command left behind cannot be told any longer; use --user"
     if report.ended is not None and (report.ended.asked or report.ended.left):
-        yield f"{report.ended.asked} processes were ended, {report.ended.forced} of them by force"
+        many = "1 process was" if report.ended.asked == 1 else f"{report.ended.asked} processes were"
+        yield f"{many} ended, {report.ended.forced} by force"
     if report.ended is not None and report.ended.left:
         yield f"{len(report.ended.left)} processes could not be ended"
     if report.bundle is not None:
