@@ -47,7 +47,7 @@ class Registration:
 
 SOURCES: Final[tuple[Registration, ...]] = (
     Registration("nvml", "counters of NVML, with GPM where the GPU has it", True, "node", "NVIDIA's driver"),
-    Registration("dcgm", "counters of a running dcgm-exporter, or of a Prometheus server", False, "node", "its address"),
+    Registration("dcgm", "counters of dcgm-exporter, or of a Prometheus server", False, "node", "its address"),
     Registration("pm", "instruction pipes and caches at kilohertz", False, "pm", "root or CAP_SYS_ADMIN; no MIG"),
     Registration("launches", "kernel launches of all processes, by eBPF", False, "", "root; Linux 5.8"),
     Registration("code", "the machine code of what was launched", False, "", "root; launches"),
