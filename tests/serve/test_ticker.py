@@ -63,3 +63,16 @@ def test_it_can_be_stopped():
     stop.set()
     assert not ticker.wait()
     assert ticker.ticks == 1
+
+
+def test_the_phase_of_ticks_cannot_be_foretold_and_the_beat_is_kept():
+    clock = Hands()
+    ticker, late = Ticker(1.0, Waiting(clock), clock, jitter=0.2), []
+    for number in range(500):
+        assert ticker.wait()
+        late.append(clock.now - 100.0 - number)
+    assert all(0 <= each <= 0.2 + 1e-9 for each in late)
+    assert max(late) > 0.15
+    assert min(late) < 0.05
+    assert len({round(each, 3) for each in late}) > 100
+    assert (ticker.ticks, ticker.missed) == (500, 0)

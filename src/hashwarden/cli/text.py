@@ -11,7 +11,7 @@ EXIT_CODES = (
     "objects that could not be judged: 11 missing, 12 empty, 13 truncated, 14 no GPU code, 15 encrypted, "
     "16 no permission, 17 process gone, 18 limit reached, 19 malformed, 20 worker died, 21 not supported, "
     "10 several of these; 70 a fault of hashwarden itself; 130 interrupted; 141 the reader of the output went away; "
-    "of guard: 90 a verdict ended the command, 91 it could not be seen, 126 it cannot be executed, 127 it is not there. "
+    "of guard: 90 a verdict ended the command, 91 it could not be seen, 126 it cannot be run, 127 it is not there. "
     "A finding wins over errors, and the rest of the scan always goes on."
 )
 """The epilogue of ``--help``; docs/exit-codes.md says more."""
