@@ -114,7 +114,10 @@ class Agent:
         readings = parts.runner.read(0.9 * config.period_s / parts.clocks.rate)
         self._map(readings)
         samples = joined(readings, parts.table.jobs_on, config.period_s)
-        on = {job.key for device in parts.runner.devices for job in parts.table.jobs_on(device.gpu)}
+        on: dict[str, set[str]] = {}
+        for device in parts.runner.devices:
+            for job in parts.table.jobs_on(device.gpu):
+                on.setdefault(job.key, set()).add(device.gpu)
         for sample in samples:
             if sample.code_hidden:
                 self.blinds.see(Blindness.CODE, sample.job.key, "", time_s, unix_s, CODE_AFTER_S)

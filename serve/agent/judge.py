@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -14,10 +14,14 @@ from hashwarden.serve.agent.coverage import Coverage
 from hashwarden.serve.agent.joining import JobSample, split, watched_name
 from hashwarden.serve.agent.window import RawWindow
 from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.policy.guards import CODE_MINING
 from hashwarden.serve.policy.observation import Blindness, Observation
 from hashwarden.serve.watch import JobWatch, Sample
 
-__all__ = ["QUIET_S", "Judge", "Watched"]
+__all__ = ["QUIET_S", "Judge", "Places", "Watched"]
+
+Places = Mapping[str, Collection[str]]
+"""From the key of a job to the GPUs that it is on now."""
 
 QUIET_S: Final = 5.0
 """Silence that is none yet; sources that speak seldom have three times their own spacing."""
@@ -60,7 +64,7 @@ class Watched:
         When the verdict was made.
     shared : bool
     on : bool
-        Whether the job is on a GPU now.
+        Whether the job is on this GPU now.
     code_mining, code_s : float
         Newest ``code_mining_ratio``, and when it came.
     """
@@ -106,13 +110,14 @@ class Judge:
     def __init__(self, watch: JobWatch, window: RawWindow, coverage: Coverage) -> None:
         self._watch, self._window, self._coverage = watch, window, coverage
         self._watched: dict[str, Watched] = {}
+        self._stepped_s = self._usual_s = math.nan
 
     @property
     def watched(self) -> Mapping[str, Watched]:
         """By `watched_name`."""
         return self._watched
 
-    def step(self, samples: Sequence[JobSample], time_s: float, on: Container[str]) -> list[JobVerdict]:
+    def step(self, samples: Sequence[JobSample], time_s: float, on: Places) -> list[JobVerdict]:
         """Take the samples of a tick.
 
         Parameters
@@ -120,8 +125,9 @@ class Judge:
         samples : sequence of JobSample
         time_s : float
             Monotonic clock.
-        on : container of str
-            Keys of the jobs that are on some GPU now: of others no samples are expected, and no GPU time is counted.
+        on : mapping of str to collection of str
+            Where the jobs are now: of a GPU that a job left, or is not on, no samples are expected, and no time is
+            counted. Silence there is no blindness: else a glance at another GPU would make a job safe for good.
 
         Returns
         -------
@@ -131,24 +137,24 @@ class Judge:
         fresh = [sample for sample in samples if self._is_later(sample)]
         for sample in fresh:
             self._window.add(sample)
-        told = self._watch.step([Sample(_name(s), s.time_s, s.values) for s in fresh])
+        told = self._watch.step([Sample(_name(s), s.time_s, s.values, self._is_foreign(s, time_s)) for s in fresh])
         for sample in fresh:
             self._keep(sample, time_s)
         for one in self._watched.values():
-            one.on = one.job.key in on
+            one.on = one.gpu in on.get(one.job.key, ())
         quiet = [name for name, one in self._watched.items() if one.on and time_s - one.last_s > one.quiet_s]
         told += self._watch.tick(time_s, quiet)
         changed = {verdict.job: verdict for verdict in told}
-        names = list(self._watched)
+        names, slept = list(self._watched), self._has_slept(time_s)
         for name, evidence in zip(names, self._watch.evidence_on(names), strict=True):
             one = self._watched[name]
             one.evidence = evidence
             self._refresh(name, one, changed.get(name), time_s)
-            self._count(one, time_s)
+            self._count(one, time_s, slept=slept)
         return told
 
     def observe(
-        self, jobs: Iterable[Job], now: tuple[float, float], on: Container[str],
+        self, jobs: Iterable[Job], now: tuple[float, float], on: Places,
         node: frozenset[Blindness] = frozenset(),
     ) -> list[Observation]:  # fmt: skip
         """What is known of each of the jobs.
@@ -158,7 +164,7 @@ class Judge:
         jobs : iterable of Job
         now : tuple of float
             Monotonic clock, and seconds since 1970.
-        on : container of str
+        on : mapping of str to collection of str
             See `step`.
         node : frozenset of Blindness
             What blinds all of them.
@@ -193,6 +199,18 @@ class Judge:
         known = self._watched.get(_name(sample))
         return known is None or sample.time_s > known.last_s
 
+    def _is_foreign(self, sample: JobSample, time_s: float) -> bool:
+        """Whether others use the GPU, and the job's own code does not say that it is the one that mines.
+
+        Their work must not become evidence against it, which would speak on when they are gone.
+        """
+        if not sample.shared:
+            return False
+        code, known = float(sample.values[_CODE]), self._watched.get(_name(sample))
+        if math.isnan(code) and known is not None and time_s - known.code_s <= _CODE_S:
+            code = known.code_mining
+        return not code >= CODE_MINING  # NaN is not known
+
     def _new(self, name: str, job: Job, gpu: str, time_s: float) -> Watched:
         return Watched(job, gpu, self._watch.verdict(name), self._watch.evidence(name), time_s, time_s, time_s)
 
@@ -213,18 +231,26 @@ class Judge:
         if changed is not None or time_s - one.refreshed_s >= _REFRESH_S:
             one.verdict, one.refreshed_s = changed or self._watch.verdict(name), time_s
 
-    def _count(self, one: Watched, time_s: float) -> None:
-        blind = one.blind
+    def _has_slept(self, time_s: float) -> bool:
+        """Whether this program stood still since the last step, or the machine did: that time was not watched."""
+        gap = time_s - self._stepped_s
+        slept = gap > max(QUIET_S, 3 * self._usual_s if self._usual_s > 0 else 0.0)
+        self._usual_s = gap if gap > 0 and not slept else self._usual_s
+        self._stepped_s = time_s
+        return slept
+
+    def _count(self, one: Watched, time_s: float, *, slept: bool) -> None:
+        blind = Blindness.STALE if slept else one.blind
         seconds, one.counted_s = time_s - one.counted_s, time_s
         if seconds > 0 and one.on:
             self._coverage.add(one.job, seconds, one.verdict.likeliest, "" if blind is None else blind.value)
 
     def _observe(
-        self, job: Job, parts: Sequence[Watched], now: tuple[float, float], on: Container[str],
+        self, job: Job, parts: Sequence[Watched], now: tuple[float, float], on: Places,
         node: frozenset[Blindness],
     ) -> Observation:  # fmt: skip
         blind = {one.blind for one in parts if one.on} - {None}
-        if job.key in on and (not parts or set(job.gpus) - {one.gpu for one in parts}):
+        if job.key in on and {*job.gpus, *on[job.key]} - {one.gpu for one in parts}:
             blind.add(Blindness.STALE)  # a GPU of it was never seen
         codes = [one.code_mining for one in parts if now[0] - one.code_s <= _CODE_S]
         return Observation(
@@ -233,7 +259,7 @@ class Judge:
             unix_s=now[1],
             verdicts={one.gpu: one.verdict for one in parts},
             blind=node | {each for each in blind if each is not None},
-            shared=any(one.shared for one in parts),
+            shared=any(one.shared for one in parts if one.on),
             code_mining=max(codes, default=math.nan),
             gpu_seconds=self._coverage.of(job.key),
         )

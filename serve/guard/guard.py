@@ -127,7 +127,7 @@ class Guard:
         if not any(health.success for health in self._runner.health.values()):
             self._sightless_s += time_s - self._looked_s
         self._looked_s = time_s
-        on = {self._job.key} if self._gpus else set()
+        on = {self._job.key: self._gpus} if self._gpus else {}
         self._judge.step(joined(readings, self._jobs_on, self._order.period_s), time_s, on)
         [seen] = self._judge.observe([self._with_gpus()], (time_s, unix_s), on)
         if self._is_over(seen):

@@ -180,11 +180,12 @@ class _Stage:
 
     def _tick(self, at: float) -> None:
         while samples := [sample for key in self._left if (sample := self._sample(key, at)) is not None]:
-            self._judge.step(samples, at, self._left)
-        self._judge.step([], at, self._left)
+            self._judge.step(samples, at, self._places())
+        self._judge.step([], at, self._places())
         jobs = [job for _, job in self._left.values()]
         time_s, unix_s = at * self._how.speed, self._how.unix_s + at * self._how.speed
-        seen = [self._in_time(one, at, time_s, unix_s) for one in self._judge.observe(jobs, (at, unix_s), self._left)]
+        observed = self._judge.observe(jobs, (at, unix_s), self._places())
+        seen = [self._in_time(one, at, time_s, unix_s) for one in observed]
         for one in seen:
             states = [State[verdict.state.upper()] for verdict in one.verdicts.values()]
             done = self._done[one.job.key]
@@ -192,6 +193,9 @@ class _Stage:
         self._let_out(seen, at, time_s, unix_s)
         for key in [key for key, (run, _) in self._left.items() if self._next[key] >= len(run)]:
             self._end(key, unix_s)
+
+    def _places(self) -> dict[str, tuple[str, ...]]:
+        return {key: job.gpus for key, (_, job) in self._left.items()}
 
     def _sample(self, key: str, at: float) -> JobSample | None:
         (run, job), place = self._left[key], self._next[key]

@@ -1,0 +1,104 @@
+"""Jobs that come, go, move, and touch the GPUs of others: none of that is a hiding place, nor time that was seen."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import pytest
+
+from hashwarden.serve.audit.event import EventKind
+
+MINER, TRAINING = "mining-progpow-plain", "training-llm-bf16-plain"
+FIRST, SECOND = "GPU-00000000-stand-in", "GPU-00000001-stand-in"
+PROCESSES = {"schedulers": {"names": ("process",), "grace_s": 1.0}}
+ENFORCE = """
+mode = "enforce"
+[[rules]]
+name = "miners"
+first_warning_minutes = 0.2
+cancel_minutes = 1
+action = "cancel"
+require_approval = []
+act_if_warning_refused = true
+"""
+LONG = 250
+
+
+@pytest.fixture
+def other():
+    process = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(autouse=True)
+def two_gpus(nvml):
+    nvml.write("gpus 2")
+
+
+def on(*places: tuple[subprocess.Popen[bytes], int]) -> list[str]:
+    """Two GPUs, and which process is on which."""
+    return ["gpus 2", *(f"only {process.pid} {gpu}" for process, gpu in places)]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_miner_that_touched_another_gpu_and_left_it_is_not_safe_from_then_on(rig, worker, other, demo, shared):
+    """Nor if it was one that somebody else works on."""
+    one = rig(ENFORCE, **PROCESSES)
+    there = [(other, 1)] if shared else []
+    one.more = on((worker, 0), (worker, 1), *there)
+    one.play(demo[MINER], 5)
+    one.more = on((worker, 0), *there)
+    one.play(demo[MINER], LONG, 5, until=lambda: worker.poll() is not None)
+    assert worker.wait(10) == -signal.SIGTERM
+    assert other.poll() is None
+
+
+def test_the_time_on_a_gpu_that_a_job_left_is_not_counted(rig, worker, demo):
+    one = rig()
+    one.more = on((worker, 0), (worker, 1))
+    one.play(demo[TRAINING], 10)
+    one.more = on((worker, 0))
+    one.play(demo[TRAINING], 50, 10)
+    [key] = one.agent.parts.table.jobs
+    assert one.agent.parts.coverage.total_of(key) == pytest.approx(70, abs=5)
+    assert "stale" not in one.blind()
+
+
+def test_what_was_confirmed_on_a_gpu_is_not_forgiven_by_leaving_it(rig, worker, demo):
+    one = rig("clear_minutes = 0.2\n" + ENFORCE.replace("cancel_minutes = 1", "cancel_minutes = 60"))
+    one.more = on((worker, 0))
+    one.play(demo[MINER], LONG, until=lambda: one.state() == "confirmed")
+    one.more = on((worker, 1))
+    one.play(demo[TRAINING], 30)
+    [seen] = one.agent.show.jobs()
+    assert seen["verdicts"][FIRST]["state"] == "confirmed"
+    [case] = one.agent.show.cases()
+    assert case["closed_unix_s"] is None
+
+
+def test_seconds_that_nobody_saw_are_not_counted_as_watched(rig, worker, demo):
+    one = rig()
+    one.more = on((worker, 0))
+    one.play(demo[TRAINING], 30)
+    [key] = one.agent.parts.table.jobs
+    coverage = one.agent.parts.coverage
+    seen = coverage.total_of(key) - coverage.blind_of(key)
+    one.nvml.tick(500)  # the agent was stopped meanwhile, or the machine slept
+    one.agent.tick()
+    assert coverage.total_of(key) - coverage.blind_of(key) - seen < 20
+    assert coverage.blind_of(key) > 450
+
+
+def test_a_job_that_rests_is_not_called_blind(rig, worker, demo):
+    one = rig("alert_minutes = 0.1\n" + ENFORCE, **PROCESSES)
+    one.more = on((worker, 0))
+    one.play(demo[TRAINING], 60)
+    before = one.agent.metrics.totals["alerts", (("kind", "blind"),)]
+    one.more = on()
+    one.play(demo[TRAINING], 55)
+    assert len(one.agent.parts.table.jobs) == 1
+    assert one.agent.metrics.totals["alerts", (("kind", "blind"),)] == before
+    assert [r for r in one.records(EventKind.BLIND) if r.body()["kind"] == "stale"] == []
