@@ -57,11 +57,14 @@ class Sample:
         On any clock that is the same for all samples of the job.
     values : float32 array, shape (C,)
         As the source gave them; NaN is missing.
+    foreign : bool
+        Whether it may count the work of others, and nothing says that it is this job's: no evidence then.
     """
 
     job: str
     time_s: float
     values: F32
+    foreign: bool = False
 
 
 @final
@@ -150,7 +153,9 @@ class JobWatch:
         chances = self._score(rows, values, seen.masks, dts, fresh)
         late = np.maximum(dts - [job.ticked_s for job in jobs], 0.0)
         unlike = self._means[rows, -1] > self._unlike
-        state = self._evidence.update(chances, late, seen.tiers, seen.blind, unlike, rows)
+        foreign = (seen.blind == Blind.NO) & [sample.foreign for sample in samples]
+        blind = np.where(foreign, np.int8(Blind.SHARED), seen.blind)
+        state = self._evidence.update(chances, late, seen.tiers, blind, unlike, rows)
         for job, sample, new in zip(jobs, samples, fresh, strict=True):
             if new:
                 job.last_s, job.ticked_s = sample.time_s, 0.0

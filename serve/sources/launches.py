@@ -29,6 +29,9 @@ STUCK_S: Final = 60.0
 NO_NUMBER: Final = -1
 """The driver is not asked, so that the numbers of devices are not known; they have their UUID."""
 
+OWNED_S: Final = 5.0
+"""For so long it is not asked again whose a process is, for what is told at every reading."""
+
 _FIRST_NAMESPACE: Final = "pid:[4026531836]"
 """Of PIDs: the one of the machine, in which the kernel's probes name processes."""
 
@@ -45,10 +48,10 @@ class LaunchesSource:
     Parameters
     ----------
     options : Options
-        Duty cycle, owners of processes, and the board on which profiles are left.
+        Duty cycle, owners of processes, the board on which profiles are left, and the clocks of readings.
     places : Places
-    clock, unix : callable
-        Seconds of the monotonic clock, and since 1970.
+    clock : callable
+        Seconds of the monotonic clock by which is traced: the kernel knows no other, whatever the clock of readings.
     """
 
     def __init__(
@@ -56,12 +59,12 @@ class LaunchesSource:
         options: Options,
         places: Places = Places(),  # noqa: B008
         clock: Callable[[], float] = time.monotonic,
-        unix: Callable[[], float] = time.time,
     ) -> None:
-        self._options, self._places, self._clock, self._unix = options, places, clock, unix
+        self._options, self._places, self._clock = options, places, clock
         self._tracer: Tracer | None = None
         self._novelty = Novelty()
-        self._read_s = 0.0
+        self._owned: dict[ProcessKey, Owner] = {}
+        self._read_s, self._owned_s = 0.0, float("-inf")
 
     def open(self) -> Sequence[Device]:
         """Place the probes for rare calls; speaks of devices that others name.
@@ -87,17 +90,17 @@ class LaunchesSource:
             self._places,
             self._clock,
         )
-        self._read_s = self._clock()
+        self._read_s = self._options.clock()
         return ()
 
     def read(self) -> Sequence[Reading]:
         """Loads since the last reading; after a burst also launches. NoData without a process that uses CUDA."""
         tracer = self._running()
-        found, now, unix = tracer.take(), self._clock(), self._unix()
+        found, now, unix = tracer.take(), self._options.clock(), self._options.unix()
         seconds, self._read_s = max(now - self._read_s, 1e-6), now
         for burst in found.bursts:
             self._options.board.put(window.profile() for window in burst)
-        owners = self._owners({*found.users, *found.loads})
+        owners = self._known({*found.users, *found.loads})
         values: dict[tuple[str, str], dict[str, float]] = {
             place: {"module_loads_per_s": rate} for place, rate in load_rates(found.loads, owners, seconds).items()
         }
@@ -136,6 +139,15 @@ class LaunchesSource:
         if self._clock() - tracer.beat_s > STUCK_S + self._options.burst_s:
             raise SourceLost("tracing is stuck: the kernel does not answer")
         return tracer
+
+    def _known(self, processes: set[ProcessKey]) -> dict[ProcessKey, Owner]:
+        """As `_owners`, but as of some seconds ago: asking for 200 processes costs more than all else a second."""
+        now = self._clock()
+        if now - self._owned_s >= OWNED_S:
+            self._owned, self._owned_s = {}, now
+        fresh = self._owners(processes - self._owned.keys())
+        self._owned |= {process: owner for process, owner in fresh.items() if owner.gpus}
+        return {process: owner for process in processes if (owner := self._owned.get(process) or fresh.get(process))}
 
     def _owners(self, processes: set[ProcessKey]) -> dict[ProcessKey, Owner]:
         found = {process: self._options.owner(process.pid) for process in processes}
