@@ -112,7 +112,7 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
     steps.run("put back power limits", lambda: _recover(throttle, engine))
     queue = steps.run("open the queue of actions",
                       lambda: ActionQueue(folder.part("queue"), {**_schedulers(config, table), "gpu": throttle}, audit,
-                                          clock=clocks.unix), ActionQueue.close)  # fmt: skip
+                                          clock=clocks.unix, forbids=engine.forbids), ActionQueue.close)  # fmt: skip
     acting = steps.run("ask schedulers", lambda: Acting(queue, clocks.unix), Acting.close)
     board = LaunchBoard()
     options, known = _options(config, clocks, table, board)

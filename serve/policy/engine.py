@@ -26,7 +26,7 @@ from hashwarden.serve.policy.outbox import RETRY_S, Outbox, Step
 from hashwarden.serve.policy.outcomes import after_outcome, case_of
 from hashwarden.serve.policy.quotas import Ledger, is_charged
 from hashwarden.serve.policy.schema import Policy
-from hashwarden.serve.schedulers.scheduler import Outcome, Result
+from hashwarden.serve.schedulers.scheduler import Action, ActionKind, Outcome, Result
 
 __all__ = ["LOST_S", "Engine"]
 
@@ -130,6 +130,20 @@ class Engine:
             body = {"before": self.policy.sha256, "after": policy.sha256, "mode": policy.mode, "unix_s": unix_s}
             self._audit.append(EventKind.POLICY, body)
             self.policy = self._out.policy = policy
+
+    def forbids(self, action: Action) -> str:
+        """Why an action that was decided must not be done any more, in words; empty if it may.
+
+        For what waits for a scheduler: a person may have said no meanwhile, or the policy become a dry run. What is
+        taken back always may be.
+        """
+        if action.kind is ActionKind.RELEASE:
+            return ""
+        with self._lock:
+            case = self.cases.get(action.case)
+            if case is None or not case.is_open:
+                return "its case was closed meanwhile"
+            return "" if self.policy.mode == "enforce" else "the policy is a dry run now"
 
     def throttled(self) -> frozenset[str]:
         """Cases whose GPUs may be throttled now, for `hashwarden.serve.policy.power.PowerThrottle.recover`."""

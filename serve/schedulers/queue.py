@@ -88,6 +88,9 @@ class ActionQueue:
     limits : Limits, optional
     steady : callable, optional
         Seconds since boot.
+    forbids : callable, optional
+        Why an action must not go out any more, in words; empty if it may. Asked right before a scheduler is: much may
+        have changed while that was away.
 
     Raises
     ------
@@ -100,9 +103,10 @@ class ActionQueue:
     def __init__(  # noqa: PLR0913  two clocks
         self, folder: Path, schedulers: Mapping[str, Scheduler], audit: Auditor,
         clock: Callable[[], float] = time.time, *, limits: Limits | None = None,
-        steady: Callable[[], float] = boottime_s,
+        steady: Callable[[], float] = boottime_s, forbids: Callable[[Action], str] = lambda _: "",
     ) -> None:  # fmt: skip
         self._schedulers, self._audit, self._clock, self._steady = schedulers, audit, clock, steady
+        self._forbids = forbids
         self._limits = limits or Limits()
         self._lock = threading.RLock()
         self._boot = boot_id()
@@ -254,6 +258,9 @@ class ActionQueue:
         scheduler = self._schedulers.get(kind)
         if scheduler is None:
             entry.outcome = Outcome(action.id, Result.REFUSED, f"there is no scheduler for {kind}")
+            return
+        if words := self._forbids(action):
+            entry.outcome = Outcome(action.id, Result.EXPIRED, words)
             return
         if not self._calls.has_room(kind):
             return

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 
 import pytest
 
 from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.schedulers.process import ProcessScheduler
+from hashwarden.serve.schedulers.scheduler import ActionKind, SchedulerAway
 
 MINER, TRAINING = "mining-progpow-plain", "training-llm-bf16-plain"
 FIRST, SECOND = "GPU-00000000-stand-in", "GPU-00000001-stand-in"
@@ -102,3 +105,58 @@ def test_a_job_that_rests_is_not_called_blind(rig, worker, demo):
     assert len(one.agent.parts.table.jobs) == 1
     assert one.agent.metrics.totals["alerts", (("kind", "blind"),)] == before
     assert [r for r in one.records(EventKind.BLIND) if r.body()["kind"] == "stale"] == []
+
+
+# What was decided, and waits for a scheduler
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """The scheduler is away as long as this holds something."""
+    state, apply = ["it is away"], ProcessScheduler.apply
+
+    def asked(self, action):
+        if state:
+            raise SchedulerAway(state[0])
+        return apply(self, action)
+
+    monkeypatch.setattr(ProcessScheduler, "apply", asked)
+    return state
+
+
+def waiting(one, run) -> None:
+    one.play(run, LONG, until=lambda: any(a.kind is ActionKind.TERMINATE for a in one.agent.parts.queue.pending))
+    assert one.agent.parts.queue.pending
+
+
+def settle(one) -> None:
+    for _ in range(100):
+        one.idle(1)
+        if not one.agent.parts.queue.pending:
+            return
+        time.sleep(0.05)
+
+
+def test_what_was_decided_before_a_dry_run_is_not_done_in_it(rig, worker, demo, away):
+    one = rig(ENFORCE, **PROCESSES)
+    one.more = on((worker, 0))
+    waiting(one, demo[MINER])
+    (one.folder / "policy.toml").write_text(ENFORCE.replace("enforce", "dry-run"))
+    one.agent.reload()
+    away.clear()
+    settle(one)
+    assert one.agent.parts.queue.pending == ()
+    assert worker.poll() is None
+    assert "dry run" in one.records(EventKind.ACTION)[-1].body()["detail"]
+
+
+def test_what_was_decided_before_a_person_said_no_is_not_done(rig, worker, demo, away):
+    one = rig(ENFORCE, **PROCESSES)
+    one.more = on((worker, 0))
+    waiting(one, demo[MINER])
+    [case] = one.agent.show.cases()
+    one.agent.show.decide(case["id"], "reject", "jane", "it is our own")
+    away.clear()
+    settle(one)
+    assert worker.poll() is None
+    assert "closed" in one.records(EventKind.ACTION)[-1].body()["detail"]
