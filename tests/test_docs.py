@@ -16,6 +16,7 @@ from hashwarden.serve.sources.health import Health
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/operations.md", "docs/runbook.md", "docs/guard.md",
          "docs/faults.md", "docs/exit-codes.md")  # fmt: skip
+PROGRAM = typer.main.get_command(app)
 SECTIONS = sorted(name for name, field in Config.model_fields.items() if hasattr(field.annotation, "model_fields"))
 
 
@@ -40,7 +41,7 @@ def commands(text: str) -> list[list[str]]:
 
 def unknown(words: list[str]) -> list[str]:
     """What of a command line the program does not know."""
-    command = typer.main.get_command(app)
+    command = PROGRAM
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
     if hasattr(command, "commands"):
@@ -58,9 +59,7 @@ def test_commands_and_their_flags_are_the_program_s(page):
 
 
 def test_commands_are_found_and_wrong_ones_told():
-    text = (
-        "```sh\n$ hashwarden agent --chek  # --comment\nhashwarden polcy check\n```\n\n    hashwarden guard -- l --a\n"
-    )
+    text = "```sh\n$ hashwarden agent --chek  # --comment\nhashwarden polcy x\n```\n\n    hashwarden guard -- l --a\n"
     found = commands(text)
     assert [words[0] for words in found] == ["agent", "polcy", "guard"]
     assert [unknown(words) for words in found] == [["--chek"], ["polcy"], []]

@@ -69,6 +69,7 @@ class Child:
         self._text = b""
         self.group = 0
         self._seen: list[ProcessKey] = []
+        self._torn = False
         self.code: int | None = None
         self.problem = ""
 
@@ -99,14 +100,16 @@ class Child:
         Once the supervisor was killed, only those that were seen before, what they started, and the command's group.
         """
         if not self.supervisor_is_gone():
-            self._seen = descendants(self.supervisor)
+            found = dict.fromkeys(descendants(self.supervisor))
+            # It may have been killed in between, and then has none; who descended from it once still counts.
+            self._seen = [*found, *(key for key in self._seen if key not in found and _is_there(key))]
         else:
             self._seen = [key for key in with_relatives([*self._seen, *in_group(self.group)]) if self.group]
         return self._seen
 
     def supervisor_is_gone(self) -> bool:
         """Whether somebody killed it: what the command left behind can no longer be told from other processes."""
-        return facts_of(self.supervisor) is None
+        return self._torn or facts_of(self.supervisor) is None
 
     def forward(self, number: int) -> None:
         """Hand a signal on to the command's process group."""
@@ -144,9 +147,15 @@ class Child:
             if not select.select([self._hear], [], [], max(0.0, deadline - time.monotonic()))[0]:
                 return {}
             more = os.read(self._hear, _LINE_BYTES)
-            if not more:  # it was killed, and with it the command
+            if not more:  # it was killed, and with it the command; it may take a moment more until it is gone
+                self._torn = True
                 return {"ended": -int(signal.SIGKILL)}
             self._text += more
         line, _, self._text = self._text.partition(b"\n")
         found: dict[str, Any] = json.loads(line)
         return found
+
+
+def _is_there(key: ProcessKey) -> bool:
+    facts = facts_of(key.pid)
+    return facts is not None and facts.key == key
