@@ -6,7 +6,7 @@ import textwrap
 
 ROUNDS = 20
 KILLED = """
-import os, random, signal, subprocess, sys, time
+import random, subprocess, sys, time
 from pathlib import Path
 from hashwarden.serve.guard.child import Child
 
@@ -24,7 +24,7 @@ for number in range(int(sys.argv[2])):
     while child.poll() is None and time.monotonic() < until:
         child.family()
     lost += apart not in {key.pid for key in child.family()} or not child.supervisor_is_gone()
-    os.kill(apart, signal.SIGKILL)
+    child.end(1.0)
     killer.wait()
     child.close()
 print(lost)
@@ -32,7 +32,7 @@ print(lost)
 
 
 def test_a_supervisor_that_is_killed_at_any_moment_takes_nothing_of_what_is_known(tmp_path):
-    """The process apart is in a session of its own: only who saw it under the supervisor knows that it is one of ours."""
+    """The process apart is in a session of its own: only who saw it under the supervisor knows whose it is."""
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path), str(ROUNDS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stderr
