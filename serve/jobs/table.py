@@ -134,6 +134,16 @@ class JobTable:
             process.asked = True
             return Owner(process.job.key, self._gpus_of(process, process.job))
 
+    def watches(self, pid: int) -> bool:
+        """Whether a process is known as some job's by now. Nothing is looked up, and nothing kept.
+
+        For whoever goes through all processes of the machine: `owner` would make jobs of its daemons, and of all that
+        they started.
+        """
+        with self._lock:
+            process = self._processes.pid(pid)
+            return process is not None and process.job is not None
+
     def own_pids(self, gpu: str) -> frozenset[int]:
         """Processes of the one job on a device; empty if there are several, or none is known."""
         with self._lock:

@@ -82,11 +82,11 @@ class LaunchesSource:
                 f"the PID namespace is {namespace}", f"that of the machine, {_FIRST_NAMESPACE}",
                 "Run in it: hostPID: true on Kubernetes, --pid=host in a container.",
             )  # fmt: skip
-        watched = self._options.owner
+        owner, watched = self._options.owner, self._options.watched
         self._tracer = Tracer(
             self._options.burst_s,
             self._options.every_s,
-            lambda pid: watched(pid) is not None,
+            watched or (lambda pid: owner(pid) is not None),
             self._places,
             self._clock,
         )

@@ -123,6 +123,8 @@ class Options:
         known, or if it belongs to several.
     owner : callable
         From a PID to the job that it belongs to and the devices that it works on; None if it is nobody's business.
+    watched : callable, optional
+        Whether a PID is known as some job's; nothing is looked up. By `owner` if None.
     architecture : callable
         From the UUID of a device to its compute capability times 10; 0 if that is not known.
     board : LaunchBoard
@@ -151,6 +153,7 @@ class Options:
     period_s: float = 1.0
     own_pids: Callable[[str], frozenset[int]] = field(default=_no_pids)
     owner: Callable[[int], Owner | None] = field(default=_no_owner)
+    watched: Callable[[int], bool] | None = None
     architecture: Callable[[str], int] = field(default=_no_architecture)
     board: LaunchBoard = field(default_factory=LaunchBoard)
     trace: Path | None = None
