@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
+from hashwarden.serve.jobs.job import JobKind
 from hashwarden.serve.policy.exemptions import run_out
+from hashwarden.serve.policy.ladder import action_kind
 from hashwarden.serve.policy.schema import ENDING, Act, Policy, Quota, Rule
 
 __all__ = ["remarks"]
+
+_CALLED: Final[Mapping[JobKind, str]] = {"slurm": "jobs of Slurm", "kubernetes": "pods", "process": "plain processes"}
 
 
 def remarks(policy: Policy, unix_s: float) -> Iterator[str]:
@@ -29,11 +34,25 @@ def remarks(policy: Policy, unix_s: float) -> Iterator[str]:
             yield f"{one.name}: {one.action} needs nobody's approval"
         if "nvml" in one.act_tiers and one.action is not Act.NONE:
             yield f"{one.name}: acts on plain NVML evidence, where the model is weak"
-        if one.kinds == ("process",) and one.action is not Act.NONE and not one.act_if_warning_refused:
-            yield f"{one.name}: plain processes have nobody to warn; without act_if_warning_refused it never acts"
+        yield from _powerless(one)
     if any(quota.agents for quota in policy.quotas) and policy.agents.nobody:
         yield "a quota is for agents, and [agents] names none"
     yield from (words for _, words in run_out(policy, unix_s))
+
+
+def _powerless(one: Rule | Quota) -> Iterator[str]:
+    """Jobs that the act of a ladder can never reach."""
+    if one.action is Act.NONE:
+        return
+    if one.interactive_warn_only:
+        yield f"{one.name}: interactive_warn_only: who mines from srun, salloc or a terminal is never acted on"
+    for kind, called in _CALLED.items():
+        if one.kinds and kind not in one.kinds:
+            continue
+        if action_kind(one.action, kind) is None:
+            yield f"{one.name}: {called} cannot be acted on by {one.action}"
+        elif kind == "process" and not one.act_if_warning_refused:
+            yield f"{one.name}: {called} have nobody to warn; without act_if_warning_refused it never acts on them"
 
 
 def _hidden(policy: Policy) -> Iterator[str]:

@@ -65,6 +65,8 @@ def read_policy(content: bytes, where: str = "policy") -> Policy:
     try:
         text = content.decode()
         document = tomllib.loads(text)
+    except RecursionError as error:
+        raise UsageError("brackets in brackets, hundreds deep", "a TOML file", "A policy is flat.", where=where) from error
     except ValueError as error:
         remedy = "Mend the line; dates need a time zone, text needs quotes."
         raise UsageError(f"no TOML: {error}", "a TOML file", remedy, where=where) from error

@@ -223,7 +223,9 @@ class Policy(Part):
         default=24.0, ge=0, description="A new case of the same user this soon names the one before"
     )
     alert_minutes: Minutes = Field(default=60.0, gt=0, description="Least time between two alerts of the same thing")
-    action_expires_minutes: Minutes = Field(default=30.0, gt=0, description="What was not done by then is dropped")
+    action_expires_minutes: Minutes = Field(
+        default=30.0, gt=0, le=1440, description="What was not done by then is dropped; a day at most"
+    )
     keep_closed_days: float = Field(default=90.0, gt=0, description="How long closed cases are kept")
     ladder: dict[str, Any] = Field(default_factory=dict, description="Settings of all rules and quotas that have none")
     rules: tuple[Rule, ...] = Field(default=(), description="The first that fits is the one")

@@ -23,7 +23,7 @@ def fits(patterns: Names, name: str) -> bool:
 class Part(BaseModel):
     """A part of the policy: unknown keys are refused, nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _names(what: str) -> Names:
@@ -57,7 +57,7 @@ class Who(Part):
     def anybody(self) -> bool:
         """Whether it names nobody in particular."""
         chosen = (self.partitions, self.namespaces, self.users, self.accounts, self.qos)
-        return all(not patterns or "*" in patterns for patterns in chosen)
+        return all(not patterns or any(not pattern.strip("*?") for pattern in patterns) for patterns in chosen)
 
 
 @final

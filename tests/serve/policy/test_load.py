@@ -185,3 +185,34 @@ gpu_hours = 1
     wanted = ("all: cancel needs nobody's approval", "plain NVML", "never: the rule all before it", "nobody to warn")
     assert [words for words in (*wanted, "[agents] names none") if words not in found] == []
     assert "no rules" in "\n".join(remarks(read_policy(b""), 0.0))
+
+
+@pytest.mark.parametrize("text", [b"a = " + b"[" * 50_000, b"a = " + b"{a = " * 20_000])
+def test_brackets_without_end_are_told_in_words(text):
+    with pytest.raises(UsageError, match="deep"):
+        read_policy(text)
+
+
+@pytest.mark.parametrize("line", ["clear_minutes = inf", "action_expires_minutes = 5000", "alert_minutes = nan"])
+def test_times_without_end_cannot_be_meant(line):
+    with pytest.raises(UsageError, match=line.partition(" ")[0]):
+        read_policy(line.encode())
+
+
+@pytest.mark.parametrize("pattern", ["*", "**", "?*"])
+def test_an_exemption_for_everybody_is_refused_however_it_is_written(pattern):
+    text = f'[[exemptions]]\nusers = ["{pattern}"]\nreason = "why"\nexpires = 2030-01-01T00:00:00Z\n'
+    with pytest.raises(UsageError, match="everybody"):
+        read_policy(text.encode())
+
+
+def test_jobs_that_an_act_can_never_reach_are_remarked():
+    text = '[[rules]]\nname = "a"\naction = "requeuehold"\ninteractive_warn_only = true\n'
+    found = "\n".join(remarks(read_policy(text.encode()), 0.0))
+    assert "a: pods cannot be acted on by requeuehold" in found
+    assert "a: plain processes cannot be acted on by requeuehold" in found
+    assert "interactive_warn_only" in found
+    both = '[[rules]]\nname = "a"\naction = "cancel"\n'
+    assert "plain processes have nobody to warn" in "\n".join(remarks(read_policy(both.encode()), 0.0))
+    fine = both + 'kinds = ["slurm", "kubernetes"]\n'
+    assert "plain" not in "\n".join(remarks(read_policy(fine.encode()), 0.0))
