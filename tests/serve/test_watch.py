@@ -154,6 +154,18 @@ def test_the_same_time_again_is_no_sample(watch):
     assert (after.blocks, after.evidence, after.blind) == (before.blocks, before.evidence, Blind.STALE)
 
 
+def test_what_may_be_the_work_of_others_is_no_evidence_then_or_later(watch):
+    for s in range(200):
+        one = sample("j", s, foreign_process_count=1.0, **CODE)
+        watch.step([Sample(one.job, one.time_s, one.values, foreign=True)])
+    verdict = watch.verdict("j")
+    assert (verdict.state, verdict.tier) == ("abstain", "gpm+code")
+    assert verdict.abstains_for == BLIND_TEXT[Blind.SHARED]
+    assert verdict.evidence.strength == 0
+    told = _play(watch, 200, start=200, integer=0.02, **CODE)
+    assert {each.state for each in told} == {"abstain", "clear"}
+
+
 def test_a_shared_gpu_needs_the_code(watch):
     told = _play(watch, 200, foreign_process_count=2.0)
     assert {v.state for v in told} == {"abstain"}

@@ -310,6 +310,16 @@ def test_one_who_was_asked_about_is_watched_before_the_driver_shows_it(bench):
     assert bench.table.counts["gone"] == 2
 
 
+def test_whether_one_is_watched_can_be_asked_of_every_process_and_makes_no_job(bench):
+    bench.tree.put(5, 100)
+    bench.refresh({A: [5], B: []})
+    for pid in range(5000, 5100):
+        bench.tree.put(pid, 100)
+    assert [pid for pid in (5, *range(5000, 5100), 99, -1) if bench.table.watches(pid)] == [5]
+    assert keys(bench.refresh({A: [5], B: []})) == [[], [], []]
+    assert list(bench.table.jobs) == [SESSION.format(5, 100)]
+
+
 def test_too_many_unknown_processes_in_a_second_are_refused_and_counted(bench):
     for pid in range(5000, 5300):
         bench.tree.put(pid, 100)
