@@ -66,7 +66,8 @@ def read_policy(content: bytes, where: str = "policy") -> Policy:
         text = content.decode()
         document = tomllib.loads(text)
     except RecursionError as error:
-        raise UsageError("brackets in brackets, hundreds deep", "a TOML file", "A policy is flat.", where=where) from error
+        got, remedy = "brackets in brackets, hundreds deep", "A policy is flat."
+        raise UsageError(got, "a TOML file", remedy, where=where) from error
     except ValueError as error:
         remedy = "Mend the line; dates need a time zone, text needs quotes."
         raise UsageError(f"no TOML: {error}", "a TOML file", remedy, where=where) from error

@@ -63,7 +63,10 @@ def test_check_says_what_a_policy_means_and_remarks_what_is_odd(policy, tmp_path
     done = _call("policy", "check", policy)
     assert done.exit_code == 0
     assert "enforce; 1 rules, 0 quotas, 0 exemptions; acting: mining" in done.output
-    assert "remark" not in done.output
+    assert done.output.count("remark: ") == 1
+    assert "plain processes have nobody to warn" in done.output
+    policy.write_text(SHORT.replace('name = "mining"', 'name = "mining"\nkinds = ["slurm"]'))
+    assert "remark" not in _call("policy", "check", policy).output
     empty = tmp_path / "empty.toml"
     empty.write_text("")
     assert _call("policy", "check", empty).exit_code == 0
