@@ -237,7 +237,7 @@ def _job(pod: Pod, container: PodContainer, allotment: Allotment, *, stale: bool
         kind="kubernetes",
         id=f"{pod.namespace}/{pod.name}/{container.name}",
         gpus=allotment.gpus,
-        user=pod.service_account,
+        user=_account(pod),
         qos=pod.qos,
         namespace=pod.namespace,
         pod=pod.name,
@@ -248,6 +248,11 @@ def _job(pod: Pod, container: PodContainer, allotment: Allotment, *, stale: bool
         allotted=bool(allotment.gpus) and allotment.alone,
         labels=labels,
     )
+
+
+def _account(pod: Pod) -> str:
+    """As the API server calls it: tenants name their accounts themselves, and must not be taken for other users."""
+    return f"system:serviceaccount:{pod.namespace}:{pod.service_account}" if pod.service_account else ""
 
 
 def _unlisted(place: ContainerPlace, pod: Pod | None) -> Job:

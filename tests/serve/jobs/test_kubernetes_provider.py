@@ -167,7 +167,9 @@ def test_a_pod_with_its_gpu_is_a_job(provider, node, server):
     job = provider.job_of(process(1))
     assert (job.key, job.kind, job.id) == (f"pod:{uid(1)}/c", "kubernetes", "ml/train-0/c")
     assert (job.gpus, job.allotted, job.interactive) == ((GPUS[0], GPUS[1]), True, False)
-    assert (job.user, job.name, job.qos, job.tenant) == ("trainer", "night", "Burstable", "ml")
+    assert (job.user, job.name, job.qos, job.tenant) == (
+        "system:serviceaccount:ml:trainer", "night", "Burstable", "ml"
+    )  # fmt: skip
     assert job.started_unix_s == 1767323045
     assert job.labels == {"app": "train", "kubernetes.io/controller": "Job/night"}
     assert provider.allotted() == {GPUS[0]: (job,), GPUS[1]: (job,)}
