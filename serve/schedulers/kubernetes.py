@@ -21,6 +21,7 @@ from hashwarden.serve.schedulers.kubernetes_pod import (
     annotate,
     annotations_of,
     delete,
+    ends_soon,
     evict,
     get_pod,
     place_of_job,
@@ -125,7 +126,7 @@ class Kubernetes:
                 return _told(action, pod, "")
             if _STATIC in annotations_of(pod.body):
                 return Outcome(action.id, Result.REFUSED, "a static pod: a file on its node starts it")
-            if pod.body["metadata"].get("deletionTimestamp"):
+            if pod.body["metadata"].get("deletionTimestamp") and ends_soon(pod.body):
                 return self._gone(action, place, Result.ALREADY)
             answer = (evict if action.kind is ActionKind.EVICT else delete)(self._api, place, pod.body)
             if answer.fine:

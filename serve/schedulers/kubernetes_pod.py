@@ -14,10 +14,16 @@ from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.jobs.kubernetes_key import is_name, pod_uid
 from hashwarden.serve.schedulers.kubernetes_api import MERGE_PATCH, Answer, ApiAway, KubernetesApi, path_of
 
-__all__ = ["POLICY", "PodPlace", "annotate", "annotations_of", "delete", "evict", "get_pod", "place_of_job"]
+__all__ = [
+    "LONGEST_GRACE_S", "POLICY", "PodPlace", "annotate", "annotations_of", "delete", "ends_soon", "evict", "get_pod",
+    "place_of_job",
+]  # fmt: skip
 
 POLICY: Final = "policy/v1"
 """Group and version of an Eviction; since Kubernetes 1.22."""
+
+LONGEST_GRACE_S: Final = 300
+"""Seconds that a pod gets to end, however long its owner wrote that it takes: he could write years."""
 
 _TRIES: Final = 5
 """Status updates of kubelet change a pod's version a few times a minute."""
@@ -89,18 +95,35 @@ def _preconditions(place: PodPlace, pod: Mapping[str, Any]) -> dict[str, Any]:
     return {"uid": place.uid, "resourceVersion": pod["metadata"].get("resourceVersion")}
 
 
+def _grace_s(pod: Mapping[str, Any]) -> dict[str, int]:
+    """Given only where the pod asks for too long; then the API server takes a shorter one, of a pod that ends too."""
+    spec = pod.get("spec")
+    wanted = spec.get("terminationGracePeriodSeconds") if isinstance(spec, dict) else None
+    return {"gracePeriodSeconds": LONGEST_GRACE_S} if _is_long(wanted) or not ends_soon(pod) else {}
+
+
+def _is_long(seconds: object) -> bool:
+    return isinstance(seconds, int) and seconds > LONGEST_GRACE_S
+
+
+def ends_soon(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod that was told to end got no longer for it than it may have."""
+    metadata = pod.get("metadata")
+    return not (isinstance(metadata, dict) and _is_long(metadata.get("deletionGracePeriodSeconds")))
+
+
 def evict(api: KubernetesApi, place: PodPlace, pod: Mapping[str, Any]) -> Answer:
     """Ask for eviction; disruption budgets are heeded (429, which is `ApiAway`), 409 if the pod is not as it was."""
     body = {
         "apiVersion": POLICY,
         "kind": "Eviction",
         "metadata": {"namespace": place.namespace, "name": place.name},
-        "deleteOptions": {"preconditions": _preconditions(place, pod)},
+        "deleteOptions": {"preconditions": _preconditions(place, pod), **_grace_s(pod)},
     }
     return api.call("POST", place.path + "/eviction", body=body)
 
 
 def delete(api: KubernetesApi, place: PodPlace, pod: Mapping[str, Any]) -> Answer:
-    """Delete the pod, with the grace period that it asks for; 409 if it is not as it was."""
-    body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": _preconditions(place, pod)}
+    """Delete the pod, with the grace period that it asks for, up to `LONGEST_GRACE_S`; 409 if it is not as it was."""
+    body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": _preconditions(place, pod), **_grace_s(pod)}
     return api.call("DELETE", place.path, body=body)

@@ -141,8 +141,10 @@ class Server(ThreadingHTTPServer):
         assert document["kind"] == "DeleteOptions"
         pod = self._found(path)
         self._check(pod, document["preconditions"], 409)
-        if pod["spec"].get("terminationGracePeriodSeconds", 0):
+        grace_s = document.get("gracePeriodSeconds", pod["spec"].get("terminationGracePeriodSeconds", 0))
+        if grace_s:
             pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            pod["metadata"]["deletionGracePeriodSeconds"] = grace_s
         else:
             del self.objects[path]
         return 200, {"kind": "Status", "status": "Success"}

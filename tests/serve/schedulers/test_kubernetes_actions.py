@@ -221,6 +221,23 @@ def test_a_pod_that_takes_its_time_is_ending(cluster, scheduler):
     assert [(first.result, first.detail), (second.result, second.detail)] == expected
 
 
+@pytest.mark.parametrize("kind", [EVICT, CANCEL])
+def test_a_pod_whose_owner_wrote_that_it_takes_years_to_end_gets_minutes(kind, cluster, scheduler):
+    job = cluster.pod(grace_s=10**8)
+    assert scheduler.apply(action(kind, job)).result is Result.DONE
+    assert cluster.get(cluster.path())["metadata"]["deletionGracePeriodSeconds"] == kubernetes_pod.LONGEST_GRACE_S
+
+
+def test_a_pod_that_its_owner_ends_over_years_is_ended_in_minutes(cluster, scheduler):
+    job = cluster.pod(grace_s=30)
+    body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 10**8,
+            "preconditions": {"uid": cluster.get(cluster.path())["metadata"]["uid"]}}  # fmt: skip
+    assert cluster.api.call("DELETE", cluster.path(), body=body).fine
+    assert scheduler.apply(action(EVICT, job)).result is Result.DONE
+    assert cluster.get(cluster.path())["metadata"]["deletionGracePeriodSeconds"] == kubernetes_pod.LONGEST_GRACE_S
+    assert scheduler.apply(action(EVICT, job, "a2")).result is Result.ALREADY
+
+
 def test_a_static_pod_is_left_to_its_file(cluster, scheduler):
     job = cluster.pod(annotations={"kubernetes.io/config.mirror": "x"})
     assert scheduler.apply(action(EVICT, job)).result is Result.REFUSED
