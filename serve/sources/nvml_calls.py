@@ -6,7 +6,10 @@ driver that was unloaded are errors of their own, so that the source can be open
 
 from __future__ import annotations
 
+import ctypes
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, final
 
 from hashwarden.errors import MissingExtraError, NoDeviceError
@@ -31,6 +34,9 @@ _FOR_GOOD: Final = (
 
 _LOST: Final = ("NVML_ERROR_GPU_IS_LOST", "NVML_ERROR_RESET_REQUIRED", "NVML_ERROR_GPU_NOT_FOUND")
 _GONE: Final = ("NVML_ERROR_UNINITIALIZED", "NVML_ERROR_DRIVER_NOT_LOADED", "NVML_ERROR_LIB_RM_VERSION_MISMATCH")
+_SMALL: Final = "NVML_ERROR_INSUFFICIENT_SIZE"
+_PROCESS: Final = "c_nvmlProcessInfo_v3_t"
+_MOST_LISTED: Final = 1 << 20
 _WITHOUT: Final = ("NVML_ERROR_LIBRARY_NOT_FOUND", "NVML_ERROR_DRIVER_NOT_LOADED")
 
 
@@ -66,7 +72,7 @@ class Nvml:
         # nvidia-ml-py's own, and no NVMLError: the driver has an older version of the function
         self._mismatch: type[Exception] = getattr(self.library, "NVMLLibraryMismatchError", AttributeError)
         self._codes = {
-            name: getattr(self.library, name, -1) for name in {*_FOR_GOOD, *_LOST, *_GONE, *_WITHOUT}
+            name: getattr(self.library, name, -1) for name in {*_FOR_GOOD, *_LOST, *_GONE, *_WITHOUT, _SMALL}
         }  # -1: an older package does not know that answer
         try:
             self.library.nvmlInit()
@@ -97,11 +103,42 @@ class Nvml:
         SourceLost
             If the driver is gone.
         """
+        return self._answer(function, of, lambda: getattr(self.library, function)(*arguments))
+
+    def pids(self, functions: tuple[str, ...], handle: object, of: str) -> set[int] | None:
+        """Processes in a list of NVML; of the functions, the first counts that this driver has.
+
+        With one call where nvidia-ml-py makes two, and without an object for each process: of 200 of them that is
+        half of what a reading costs.
+        """
+        for function in functions:
+            found = self._answer(function, of, partial(self._listed, function, handle))
+            if found is not None:
+                return set(found)
+        return None
+
+    def _listed(self, function: str, handle: object) -> list[int]:
+        library = self.library
+        pointer, kind = getattr(library, "_nvmlGetFunctionPointer", None), getattr(library, _PROCESS, None)
+        if pointer is None or kind is None or function[-3:-1] == "_v":
+            return [process.pid for process in getattr(library, function)(handle)]
+        call, room = pointer(f"{function}_v3"), 64
+        while True:
+            count, rows = ctypes.c_uint(room), (kind * room)()
+            code = call(handle, ctypes.byref(count), rows)
+            if code != self._codes[_SMALL] or room > _MOST_LISTED:
+                library._nvmlCheckReturn(code)
+                words = ctypes.sizeof(kind) // 4  # attributes of nvidia-ml-py's structures go through Python
+                numbers = (ctypes.c_uint * (words * room)).from_buffer(rows)
+                return numbers[kind.pid.offset // 4 : words * min(count.value, room) : words]
+            room = max(2 * room, count.value + 16)
+
+    def _answer(self, function: str, of: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         key = (function, of)
         if key in self._never:
             return None
         try:
-            return getattr(self.library, function)(*arguments)
+            return ask()
         except (AttributeError, self._mismatch):  # an older package, or an older driver, without this function
             self._never.add(key)
         except self.library.NVMLError as error:

@@ -180,10 +180,9 @@ class NvmlDevice:
 
     def _processes(self) -> Pairs:
         self.pids = None
-        lists = [self._nvml.first(kind, self._handle, of=self.device.gpu) for kind in (_COMPUTE, _GRAPHICS)]
-        if lists[0] is not None:
-            pids = frozenset(process.pid for found in lists if found is not None for process in found)
-            pids -= self._helpers.pids
+        compute, graphics = (self._nvml.pids(kind, self._handle, self.device.gpu) for kind in (_COMPUTE, _GRAPHICS))
+        if compute is not None:
+            pids = frozenset(compute | (graphics or set())) - self._helpers.pids
             yield "process_count", float(len(pids))
             own = self._own_pids(self.device.gpu)
             ours = self._host_pids or bool(pids & own)  # whether the numbers are those of our namespace
