@@ -27,6 +27,7 @@ QUIET_S: Final = 5.0
 """Silence that is none yet; sources that speak seldom have three times their own spacing."""
 
 _SLOWEST_S: Final = 180.0
+_SLEPT_S: Final = 60.0
 _REFRESH_S: Final = 10.0
 _CODE_S: Final = 180.0
 """For so long the machine code of what was launched speaks for what is launched now."""
@@ -234,7 +235,7 @@ class Judge:
     def _has_slept(self, time_s: float) -> bool:
         """Whether this program stood still since the last step, or the machine did: that time was not watched."""
         gap = time_s - self._stepped_s
-        slept = gap > max(QUIET_S, 3 * self._usual_s if self._usual_s > 0 else 0.0)
+        slept = gap > max(_SLEPT_S, 3 * self._usual_s if self._usual_s > 0 else 0.0)
         self._usual_s = gap if gap > 0 and not slept else self._usual_s
         self._stepped_s = time_s
         return slept

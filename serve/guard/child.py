@@ -41,7 +41,7 @@ def credentials_of(user: str) -> Credentials:
     if os.geteuid() != 0:
         raise PrivilegeError("--user without root", "root", "Start the guard as root, or leave --user out.")
     groups = tuple(os.getgrouplist(user, entry.pw_gid))
-    home = {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user}
+    home = {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user, "SHELL": entry.pw_shell or "/bin/sh"}
     return Credentials(entry.pw_uid, entry.pw_gid, groups, home)
 
 
@@ -53,17 +53,25 @@ class Child:
     ----------
     command : sequence of str
     who : Credentials or None
+
+    Raises
+    ------
+    UsageError
+        If there is no /proc to see processes in: what cannot be seen could not be ended.
     """
 
     def __init__(self, command: Sequence[str], who: Credentials | None = None) -> None:
+        if facts_of(os.getpid()) is None:
+            raise UsageError("no processes in /proc", "/proc of this PID namespace", "Mount it.", where="/proc")
         hear_word, self._say = os.pipe2(os.O_CLOEXEC)
         self._hear, tell = os.pipe2(os.O_CLOEXEC)
-        self._front = os.tcgetpgrp(0) if os.isatty(0) else -1
+        self._front = self._in_front()
+        guard = os.getpid()
         self.supervisor = os.fork()
         if self.supervisor == 0:
             os.close(self._say)
             os.close(self._hear)
-            supervise(command, hear_word, tell, who)
+            supervise(command, hear_word, tell, who, guard)
         os.close(hear_word)
         os.close(tell)
         self._text = b""
@@ -91,6 +99,8 @@ class Child:
     def poll(self, wait_s: float = 0.0) -> int | None:
         """The exit code of the command, negative for a signal; None while it runs."""
         if self.code is None:
+            with suppress(OSError):
+                os.kill(self.supervisor, signal.SIGCONT)  # a command of the same user can stop it, and hide its end
             self.code = self._read(wait_s).get("ended", self.code)
         return self.code
 
@@ -112,14 +122,14 @@ class Child:
         return self._torn or facts_of(self.supervisor) is None
 
     def forward(self, number: int) -> None:
-        """Hand a signal on to the command's process group."""
-        if self.group:
+        """Hand a signal on to the command's process group; not once it ended: the number may be another's then."""
+        if self.group and self.code is None:
             with suppress(OSError):
                 os.killpg(self.group, number)
 
     def end(self, grace_s: float) -> Ended:
         """End the command and all that it started."""
-        return end_processes(self.family, grace_s)
+        return end_processes(self.family, grace_s, groups=self.supervisor_is_gone())
 
     def close(self) -> None:
         """Let the supervisor go, and take the terminal back; a command that still runs is ended by it."""
@@ -130,9 +140,18 @@ class Child:
         with suppress(OSError):
             if self.code is None:
                 os.kill(self.supervisor, signal.SIGTERM)
+            os.kill(self.supervisor, signal.SIGCONT)
             os.waitpid(self.supervisor, 0)
         if self._front > 0:
             self._take_terminal()
+
+    @staticmethod
+    def _in_front() -> int:
+        """The process group in front of the terminal if it is ours, and the command may take our place; else -1."""
+        with suppress(OSError):
+            if os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
+                return os.getpgrp()
+        return -1
 
     def _take_terminal(self) -> None:
         old = signal.signal(signal.SIGTTOU, signal.SIG_IGN)

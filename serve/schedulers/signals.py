@@ -68,17 +68,20 @@ def facts_of(pid: int, proc: Path = Path("/proc")) -> Facts | None:
     return Facts(ProcessKey(pid, int(rest[19])), int(rest[1]), int(rest[2]), int(rest[3]))
 
 
-def with_relatives(wanted: Iterable[ProcessKey], proc: Path = Path("/proc")) -> dict[ProcessKey, Facts]:
+def with_relatives(
+    wanted: Iterable[ProcessKey], proc: Path = Path("/proc"), *, groups: bool = True
+) -> dict[ProcessKey, Facts]:
     """Those of the processes that are there, with their process groups and all their descendants.
 
-    Never this process, its ancestors, or PID 1; nor the group of this process.
+    Never this process, its ancestors, or PID 1; nor the group of this process; nor those of a group that are another
+    user's: anybody can join any group of his session, and would take it along. Without `groups`, descendants only.
     """
     everybody = _everybody(proc)
     mine = everybody.get(os.getpid())
     spared = {1, os.getpid(), *_ancestors(os.getpid(), everybody)}
     found = {facts.key.pid for key in wanted if (facts := everybody.get(key.pid)) is not None and facts.key == key}
-    groups = {everybody[pid].group for pid in found} - ({mine.group} if mine else set())
-    found |= {pid for pid, facts in everybody.items() if facts.group in groups}
+    if groups:
+        found |= _in_their_groups(found, everybody, mine.group if mine else 0, proc)
     grown = True
     while grown:
         more = {pid for pid, facts in everybody.items() if facts.parent in found} - found
@@ -94,7 +97,7 @@ def in_group(group: int, proc: Path = Path("/proc")) -> list[ProcessKey]:
 
 def end_processes(
     members: Callable[[], Iterable[ProcessKey]], grace_s: float, *, proc: Path = Path("/proc"),
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = time.sleep, groups: bool = True,
 ) -> Ended:  # fmt: skip
     """End processes and all that they start meanwhile.
 
@@ -106,18 +109,20 @@ def end_processes(
         Seconds from SIGTERM to SIGKILL.
     proc : Path
     sleep : callable
+    groups : bool
+        Whether their process groups go with them; see `with_relatives`.
 
     Returns
     -------
     Ended
     """
-    seen = with_relatives(members(), proc)
+    seen = with_relatives(members(), proc, groups=groups)
     with _Held() as held:
         asked = held.send(seen, signal.SIGTERM, proc)
         held.wait(grace_s)
         forced = 0
         for _ in range(ROUNDS):
-            seen = with_relatives({*members(), *seen}, proc) | held.left(seen)
+            seen = with_relatives({*members(), *seen}, proc, groups=groups) | held.left(seen)
             if not seen:
                 break
             forced += held.send(seen, signal.SIGKILL, proc)
@@ -186,6 +191,26 @@ def _over(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _in_their_groups(found: set[int], everybody: Mapping[int, Facts], mine: int, proc: Path) -> set[int]:
+    """Processes in a group of one of these, and of the same user as that one."""
+    users: dict[int, set[bytes]] = {}
+    for pid in found:
+        users.setdefault(everybody[pid].group, set()).add(_user_of(pid, proc))
+    users.pop(mine, None)
+    near = (pid for pid, facts in everybody.items() if facts.group in users and pid not in found)
+    return {pid for pid in near if _user_of(pid, proc) in users[everybody[pid].group] - {b""}}
+
+
+def _user_of(pid: int, proc: Path) -> bytes:
+    """The real user's number; empty if it is not known."""
+    try:
+        status = (proc / str(pid) / "status").read_bytes()
+    except OSError:
+        return b""
+    fields = status.partition(b"\nUid:")[2].split(maxsplit=1)
+    return fields[0] if fields else b""
 
 
 def _everybody(proc: Path) -> dict[int, Facts]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from threading import Event
 
 import typer
@@ -55,8 +56,11 @@ def _forward(child: Child, stop: Event) -> None:
                 stop.set()
 
     for number in _FORWARDED:
-        signal.signal(number, hand_on)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # what nohup(1) or a script's & had ignored stays so
+            signal.signal(number, hand_on)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a word to the terminal must not stop the one that watches
 
 
 def _say(text: str) -> None:
-    typer.echo(f"hashwarden guard: {printable(text)}", err=True)
+    with suppress(OSError):  # nobody reads it: no reason to leave the command unwatched
+        typer.echo(f"hashwarden guard: {printable(text)}", err=True)

@@ -167,3 +167,16 @@ def test_a_process_that_is_gone_has_no_facts(tmp_path):
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "stat").write_bytes(b"7 (x) Z 1 2 3")
     assert facts_of(7, tmp_path) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_job_that_joins_the_process_group_of_another_user_does_not_take_it_along(start):
+    """setpgid(2) lets anybody into any group of his session, whoever leads it."""
+    victim = start("import time; print('up', flush=True); time.sleep(60)")
+    joins = "import os, sys, time; os.setpgid(0, int(sys.argv[1])); os.setresuid(65534, 65534, 65534); {}"
+    ended = start(joins.format("print('up', flush=True); time.sleep(60)"), str(victim.pid), process_group=None)
+    key = key_of(ended.pid)
+    assert set(with_relatives([key])) == {key}
+    end_processes(lambda: [key], 0.5)
+    assert ended.wait(10) == -signal.SIGTERM
+    assert victim.poll() is None
