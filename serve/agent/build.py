@@ -43,7 +43,7 @@ from hashwarden.serve.sources.runner import Runner
 from hashwarden.serve.sources.source import Options
 from hashwarden.serve.watch import JobWatch
 
-__all__ = ["Parts", "build", "data_sha256", "digest_of", "policy_of", "tested"]
+__all__ = ["Parts", "build", "data_sha256", "digest_of", "model_in_service", "policy_of", "tested"]
 
 _OPEN_S: Final = 30.0
 _MIB: Final = 1 << 20
@@ -103,7 +103,7 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
     folder = steps.run("lock the state folder", lambda: StateFolder(config.state_dir), StateFolder.close)
     audit = steps.run("open the audit log", lambda: _audit(config, folder, clocks), AuditLog.close)
     policy = steps.run("load the policy", lambda: policy_of(config.policy))
-    scorer = steps.run("load the model", lambda: JobScorer(config.model or _model_in_service()))
+    scorer = steps.run("load the model", lambda: JobScorer(config.model or model_in_service()))
     self_test = steps.run("self-test on known answers", lambda: tested(scorer))
     table = steps.run("know jobs", lambda: _table(config, clocks, runners), JobTable.close)
     cases = steps.run("open the cases", lambda: CaseStore(folder.part("cases")))
@@ -113,10 +113,11 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
     queue = steps.run("open the queue of actions",
                       lambda: ActionQueue(folder.part("queue"), {**_schedulers(config, table), "gpu": throttle}, audit,
                                           clock=clocks.unix, forbids=engine.forbids), ActionQueue.close)  # fmt: skip
-    acting = steps.run("ask schedulers", lambda: Acting(queue, clocks.unix), Acting.close)
+    acting = steps.run("ask schedulers", lambda: Acting(queue, clocks.unix), Acting.close, alongside=True)
     board = LaunchBoard()
     options, known = _options(config, clocks, table, board)
-    runner = steps.run("make the sources", lambda: Runner(makers(config.sources.names, options)), Runner.close)
+    runner = steps.run("make the sources", lambda: Runner(makers(config.sources.names, options)), Runner.close,
+                       alongside=True)  # fmt: skip
     runners.append(runner)
     devices = steps.run("open the sources", lambda: runner.open(_OPEN_S))
     known.update({device.gpu: device.architecture for device in devices})
@@ -172,7 +173,7 @@ def _audit(config: Config, folder: StateFolder, clocks: Clocks) -> AuditLog:
     )
 
 
-def _model_in_service() -> Path | None:
+def model_in_service() -> Path | None:
     """The promoted model; None for the shipped one."""
     return ModelStore(default_store()).current()
 

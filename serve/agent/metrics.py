@@ -84,7 +84,7 @@ class Snapshot:
 
 _HELP: Final[Mapping[str, str]] = {
     "verdicts": "Verdicts that changed state, by the new state.",
-    "actions": "Actions that ended, by kind and result.",
+    "actions": "Actions that ended, by result.",
     "alerts": "Alerts of the policy, by kind.",
     "blind": "Times that something could not be seen, by kind.",
     "gpu_seconds": "GPU time that was watched, by class.",
@@ -98,7 +98,7 @@ _HELP: Final[Mapping[str, str]] = {
     "job_events": "What the mapping from processes to jobs counted.",
     "source_events": "What a source counted beside its readings: what was lost, what could not be joined.",
     "samples": "Samples of jobs.",
-    "reloads": "Reloads of the configuration, by result.",
+    "reloads": "Reloads of the policy, by result.",
     "jobs": "Jobs known now.",
     "ready": "Whether every start-up step is done and no source that was asked for is away.",
     "actions_pending": "Actions that wait for a scheduler.",

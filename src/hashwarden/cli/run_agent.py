@@ -59,13 +59,13 @@ def _run(request: Request) -> None:
 
 
 def _check(request: Request) -> None:
-    from hashwarden.serve.agent.build import policy_of
+    from hashwarden.serve.agent.build import model_in_service, policy_of
     from hashwarden.serve.agent.config import load_config
     from hashwarden.serve.job_scorer import JobScorer
 
     config = load_config(request.config, _flags(request))
     policy = policy_of(config.policy)
-    scorer = JobScorer(config.model)
+    scorer = JobScorer(config.model or model_in_service())
     scorer.self_test()
     typer.echo(f"configuration: good; sources {', '.join(config.sources.names)}")
     typer.echo(f"policy: good; {policy.mode}, {len(policy.rules)} rules, sha256 {policy.sha256}")
