@@ -160,7 +160,7 @@ class Agent:
         self._keep_evidence(unix_s)
         self._cover(unix_s)
         self._write(EventKind.STOP, {"reason": "asked to"})
-        self.parts.steps.closing.close()
+        self.parts.steps.close()
         said("info", "the agent ends")
 
     # Mapping

@@ -38,10 +38,10 @@ class Decisions:
         self._packed: dict[str, str] = {}
         self._waiting: list[Action] = []
         self._packing = Packing(parts.folder.part("evidence"), parts.audit, parts.config.evidence.keep_days)
-        parts.steps.closing.callback(self._packing.close)
+        parts.steps.alongside(self._packing.close)
         section = parts.config.schedulers
         self._post = Post(section.mail_command, section.timeout_s, parts.node)
-        parts.steps.closing.callback(self._post.close)
+        parts.steps.alongside(self._post.close)
 
     @staticmethod
     def fields_of(job: Job) -> dict[str, Any]:

@@ -44,10 +44,10 @@ class Service:
             where = config.run_dir / http.socket if http.socket else ""
             self.api = self._serve(where, Api(show, http.approvers), *socket_access(http.approvers))
             self.telemetry = Telemetry(config.telemetry, show)
-            parts.steps.closing.callback(self.telemetry.close)
+            parts.steps.alongside(self.telemetry.close)
             self.agent.start()
         except BaseException:
-            parts.steps.closing.close()
+            parts.steps.close()
             raise
 
     def run(self) -> None:
@@ -67,4 +67,5 @@ class Service:
         if not where:
             return None
         steps = self.agent.parts.steps
-        return steps.run(f"answer on {where}", lambda: Server(where, handler, mode, group), Server.close)
+        return steps.run(f"answer on {where}", lambda: Server(where, handler, mode, group), Server.close,
+                         alongside=True)  # fmt: skip

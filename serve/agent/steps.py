@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeVar, final
+from functools import partial
+from typing import Final, TypeVar, final
 
 from hashwarden.serve.agent.logs import said
 
 __all__ = ["Done", "Steps"]
 
 T = TypeVar("T")
+
+_TOGETHER_S: Final = 2.5
+"""For all that closes alongside: with what is closed in order the end takes less than 5 s."""
 
 
 @final
@@ -37,15 +42,31 @@ class Steps:
     Attributes
     ----------
     done : list of Done
-    closing : ExitStack
-        What is to be closed at the end, last opened first.
     """
 
     def __init__(self) -> None:
         self.done: list[Done] = []
-        self.closing = ExitStack()
+        self._alongside: list[Callable[[], object]] = []
+        self._closing = ExitStack()
 
-    def run(self, name: str, step: Callable[[], T], close: Callable[[T], object] | None = None) -> T:
+    def alongside(self, close: Callable[[], object]) -> None:
+        """Have something closed at the end that waits for others: all of these at once, before the rest."""
+        self._alongside.append(close)
+
+    def close(self) -> None:
+        """Close everything: what may hang at the same time, then the rest in order, last opened first."""
+        closing, self._alongside = self._alongside, []
+        threads = [threading.Thread(target=close, name="closing", daemon=True) for close in closing]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + _TOGETHER_S
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._closing.close()
+
+    def run(
+        self, name: str, step: Callable[[], T], close: Callable[[T], object] | None = None, *, alongside: bool = False
+    ) -> T:
         """Take a step; whatever it raises ends the start, after what was opened was closed.
 
         Parameters
@@ -56,16 +77,20 @@ class Steps:
             Gives what the step made.
         close : callable, optional
             Closes that.
+        alongside : bool
+            Whether that may be done beside others, as it may have to wait.
         """
         start = time.monotonic()
         try:
             made = step()
         except BaseException as error:
             said("error", "a start-up step failed", step=name, error=str(error), kind=type(error).__name__)
-            self.closing.close()
+            self.close()
             raise
-        if close is not None:
-            self.closing.callback(close, made)
+        if close is not None and alongside:
+            self.alongside(partial(close, made))
+        elif close is not None:
+            self._closing.callback(close, made)
         self.done.append(Done(name, time.monotonic() - start))
         said("info", "start-up step done", step=name, seconds=round(self.done[-1].seconds, 3))
         return made

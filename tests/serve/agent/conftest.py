@@ -65,7 +65,7 @@ class Rig:
 
     def drop(self) -> None:
         """Let everything go without a word, as a kill would."""
-        self.agent.parts.steps.closing.close()
+        self.agent.parts.steps.close()
 
     def play(self, run: Run, seconds: int, first: int = 0, until: Callable[[], bool] = lambda: False) -> int:
         """Let the GPU say what a run says; gives the seconds that it took until `until` held."""
