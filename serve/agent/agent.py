@@ -14,7 +14,7 @@ from typing import Any, Final, final
 from hashwarden.errors import HashwardenError
 from hashwarden.model.job.verdict import JobVerdict
 from hashwarden.serve.agent.blinds import Blind, Blinds
-from hashwarden.serve.agent.build import Parts, data_sha256, digest_of, policy_of, tested
+from hashwarden.serve.agent.build import Parts, data_sha256, digest_of, outdated, policy_of, tested
 from hashwarden.serve.agent.clock import ClockWatch
 from hashwarden.serve.agent.decisions import Decisions
 from hashwarden.serve.agent.joining import joined, split
@@ -73,6 +73,7 @@ class Agent:
         self._owed: deque[tuple[EventKind, dict[str, Any]]] = deque(maxlen=_MOST_OWED)
         self._due = dict.fromkeys(("evidence", "coverage", "self-test", "open-cases", "watchdog"), 0.0)
         self.self_test, self.ticked_s, self.started_unix_s = parts.self_test, 0.0, parts.clocks.unix()
+        self.outdated = ""
         self._kept: dict[str, Any] = {}
         self._began_s = 0.0
         self._closed, self._complained_s = False, float("-inf")
@@ -145,7 +146,7 @@ class Agent:
         except HashwardenError as error:
             result = "refused"
             said("error", "the policy was not read anew", error=str(error))
-        self.self_test = tested(parts.scorer)
+        self._test()
         self.metrics.totals["reloads", (("result", result),)] += 1
         said("info", "reloaded", result=result, policy=parts.policy.sha256)
         notify("READY=1")
@@ -269,10 +270,17 @@ class Agent:
         if self._is_due("open-cases", time_s, OPEN_CASES_EVERY_S):
             self._list_open_cases(unix_s)
         if self._is_due("self-test", time_s, SELF_TEST_EVERY_S):
-            self.self_test = tested(self.parts.scorer)
+            self._test()
         every_s = watchdog_s()
         if every_s and self._is_due("watchdog", time.monotonic(), every_s):
             notify("WATCHDOG=1")
+
+    def _test(self) -> None:
+        """Test the model again, and whether it is still the one in service."""
+        self.self_test = tested(self.parts.scorer)
+        before, self.outdated = self.outdated, outdated(self.parts.config, self.parts.scorer)
+        if self.outdated and self.outdated != before:
+            said("warning", "another model is in service", detail=self.outdated)
 
     def _is_due(self, what: str, time_s: float, every_s: float) -> bool:
         due = time_s >= self._due[what]

@@ -23,7 +23,7 @@ from hashwarden.serve.audit.anchor import Anchor, FileAnchor, SyslogAnchor
 from hashwarden.serve.audit.keys import load_or_make
 from hashwarden.serve.audit.log import AuditLog, Limits
 from hashwarden.serve.calibrated import calibration_of, novelty_limit_of
-from hashwarden.serve.job_scorer import JobScorer
+from hashwarden.serve.job_scorer import JobScorer, shipped_job_model
 from hashwarden.serve.jobs.options import JobOptions
 from hashwarden.serve.jobs.registry import providers
 from hashwarden.serve.jobs.table import JobTable
@@ -43,7 +43,7 @@ from hashwarden.serve.sources.runner import Runner
 from hashwarden.serve.sources.source import Options
 from hashwarden.serve.watch import JobWatch
 
-__all__ = ["Parts", "build", "data_sha256", "digest_of", "model_in_service", "policy_of", "tested"]
+__all__ = ["Parts", "build", "data_sha256", "digest_of", "model_in_service", "outdated", "policy_of", "tested"]
 
 _OPEN_S: Final = 30.0
 _MIB: Final = 1 << 20
@@ -140,6 +140,21 @@ def tested(scorer: JobScorer) -> str:
     except (CheckError, ModelError) as error:
         return str(error)
     return ""
+
+
+def outdated(config: Config, scorer: JobScorer) -> str:
+    """Why the model that scores is not the one that a new start would take, in words; empty if it is that one.
+
+    Evidence is of one model: the agent goes on with it, and takes another when it is started anew.
+    """
+    try:
+        path = config.model or model_in_service() or shipped_job_model()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, HashwardenError) as error:
+        return f"the model in service cannot be read: {error}"
+    same = digest == scorer.identity["sha256"]
+    return "" if same else f"{digest[:12]} is in service since; it is taken at the next start"
 
 
 def digest_of(config: Config) -> str:

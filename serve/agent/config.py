@@ -121,6 +121,7 @@ class EvidenceSection(_Section):
     minutes: float = Field(default=10.0, ge=1, le=60, description="Raw samples kept of each job.")
     memory_mib: int = Field(default=24, ge=1, le=1024, description="For all of them; the oldest go first.")
     keep_days: float = Field(default=90.0, gt=0, description="Bundles older than this are removed.")
+    disk_mib: int = Field(default=2048, ge=1, description="For all bundles; beyond it the oldest are removed.")
 
 
 @final

@@ -37,7 +37,8 @@ class Decisions:
         self._parts, self._metrics = parts, metrics
         self._packed: dict[str, str] = {}
         self._waiting: list[Action] = []
-        self._packing = Packing(parts.folder.part("evidence"), parts.audit, parts.config.evidence.keep_days)
+        kept = parts.config.evidence
+        self._packing = Packing(parts.folder.part("evidence"), parts.audit, kept.keep_days, kept.disk_mib << 20)
         parts.steps.alongside(self._packing.close)
         section = parts.config.schedulers
         self._post = Post(section.mail_command, section.timeout_s, parts.node)
@@ -60,6 +61,8 @@ class Decisions:
         for decision in step.decisions:
             if decision.change in _STEPS:
                 self._pack(decision.case)
+            elif decision.change == "closed":
+                self._packed.pop(decision.case, None)
         for alert in step.alerts:
             self._metrics.totals["alerts", (("kind", alert.kind.value),)] += 1
             self._post.put(alert)

@@ -47,10 +47,15 @@ class StateFolder:
                 refusal(error), "a folder that this program may write", "Mend the disk, or change state_dir.",
                 where=str(path),
             ) from error  # fmt: skip
-        if path.stat().st_uid != os.geteuid():
+        info = path.stat()
+        if info.st_uid != os.geteuid():
             os.close(self._lock)
-            raise UsageError(f"it belongs to user {path.stat().st_uid}", f"user {os.geteuid()}", "Change its owner.",
+            raise UsageError(f"it belongs to user {info.st_uid}", f"user {os.geteuid()}", "Change its owner.",
                              where=str(path))  # fmt: skip
+        if info.st_mode & 0o022:
+            os.close(self._lock)
+            raise UsageError(f"others can write to it (mode {info.st_mode & 0o777:o})", "a folder of its owner alone",
+                             f"chmod 700 {path}", where=str(path))  # fmt: skip
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

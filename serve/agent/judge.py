@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from hashwarden.errors import DataError
 from hashwarden.model.channels import INDEX
 from hashwarden.model.job.verdict import JobVerdict
 from hashwarden.model.sequential_state import Blind, JobEvidence
@@ -189,12 +190,20 @@ class Judge:
 
     def restore(self, saved: Mapping[str, Any], jobs: Mapping[str, Job], time_s: float) -> int:
         """Take up the evidence on jobs that are still there; gives how many."""
-        still = {name: record for name, record in saved.items() if split(name)[0] in jobs and name not in self._watched}
-        self._watch.restore(still)
-        for name in still:
-            job, gpu = split(name)
-            self._watched[name] = self._new(name, jobs[job], gpu, time_s)
-        return len(still)
+        still = [name for name in saved if split(name)[0] in jobs and name not in self._watched]
+        return sum(self._restored(name, saved[name], jobs, time_s) for name in still)
+
+    def _restored(self, name: str, record: Any, jobs: Mapping[str, Job], time_s: float) -> bool:  # noqa: ANN401
+        """Whether the record could be read; if it is of another version, the evidence begins anew."""
+        try:
+            self._watch.restore({name: record})
+        except (DataError, AttributeError, LookupError, TypeError, ValueError):
+            if name in self._watch.jobs:
+                self._watch.forget(name)
+            return False
+        job, gpu = split(name)
+        self._watched[name] = self._new(name, jobs[job], gpu, time_s)
+        return True
 
     def _is_later(self, sample: JobSample) -> bool:
         known = self._watched.get(_name(sample))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from typing import Any, Final, final
 
 from hashwarden.errors import HashwardenError
@@ -52,10 +52,13 @@ class Packing:
         Told of each bundle and its hash.
     keep_days : float
         Bundles older than this are removed.
+    most_bytes : int
+        Of all bundles; where there are more, the oldest go. The audit log keeps their hashes.
     """
 
-    def __init__(self, folder: Path, audit: Auditor, keep_days: float) -> None:
-        self._folder, self._audit, self._keep_s = folder, audit, 86400 * keep_days
+    def __init__(self, folder: Path, audit: Auditor, keep_days: float, most_bytes: int) -> None:
+        self._folder, self._audit = folder, audit
+        self._keep_s, self._most_bytes = 86400 * keep_days, most_bytes
         self._queue: Queue[Package | None] = Queue(_MOST)
         self._tidied_s = float("-inf")
         self._thread = threading.Thread(target=self._loop, name="packing", daemon=True)
@@ -75,7 +78,7 @@ class Packing:
         self._thread.join(_CLOSE_S)
 
     def _loop(self) -> None:
-        while (package := self._queue.get()) is not None:
+        while (package := self._next()) is not None:
             try:
                 self._pack(package)
                 self._tidy()
@@ -84,6 +87,14 @@ class Packing:
                      error=str(error))  # fmt: skip
             except Exception as error:  # a fault of ours must not end the thread
                 said("error", "packing failed", error=repr(error))
+
+    def _next(self) -> Package | None:
+        """What is to be packed next; old bundles go also where no case is opened for months."""
+        while True:
+            try:
+                return self._queue.get(timeout=_TIDY_S)
+            except Empty:
+                self._tidy()
 
     def _pack(self, package: Package) -> None:
         from hashwarden.serve.audit.bundle import write_bundle
@@ -100,12 +111,21 @@ class Packing:
         said("info", "evidence packed", case=case["id"], file=bundle.path)
 
     def _tidy(self) -> None:
-        """Remove old bundles, now and then."""
+        """Remove old bundles, and what a killed program left half written, now and then."""
         now = time.monotonic()
         if now - self._tidied_s < _TIDY_S:
             return
         self._tidied_s = now
-        for path in self._folder.glob("*.tar"):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > self._keep_s:
+        bundles: list[tuple[float, int, Path]] = []
+        with suppress(OSError):
+            for path in self._folder.glob("*.tar*"):
+                info = path.stat()
+                bundles.append((info.st_mtime, info.st_size, path))
+        kept = 0
+        for written_s, size, path in sorted(bundles, reverse=True):
+            old_s = time.time() - written_s
+            half = path.suffix == ".part" and old_s > _TIDY_S
+            kept += size
+            if old_s > self._keep_s or half or kept > self._most_bytes:
+                with suppress(OSError):
                     path.unlink()

@@ -66,7 +66,7 @@ class Post:
         text = f"{self._node}: {alert.text}{times}\n\n" + "".join(f"{job}\n" for job in alert.jobs)
         try:
             done = run(parts, self._timeout_s, text)
-        except (Missing, TooLong, OSError) as error:
+        except (Missing, TooLong, OSError, ValueError) as error:  # also text that no program can be given
             said("error", "a mail was not sent", error=str(error))
             return
         if done.code:

@@ -84,7 +84,8 @@ class Show:
         parts = self._agent.parts
         return {
             "node": parts.node, "model": dict(parts.scorer.identity), "policy": dict(self._agent.metrics.policy),
-            "ready": self.ready(), "gpus": len(parts.runner.devices), "jobs": len(self._seen),
+            "model_outdated": self._agent.outdated, "ready": self.ready(), "gpus": len(parts.runner.devices),
+            "jobs": len(self._seen),
             "steps": [{"name": step.name, "seconds": round(step.seconds, 3)} for step in parts.steps.done],
             "cases": len(parts.engine.cases.open_cases()),
             "actions_waiting": [{"id": a.id, "kind": a.kind.value, "why": parts.queue.away.get(a.id, "")}

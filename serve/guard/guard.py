@@ -28,6 +28,7 @@ from hashwarden.serve.guard.report import Report
 from hashwarden.serve.job_scorer import JobScorer
 from hashwarden.serve.jobs.job import Job, Owner
 from hashwarden.serve.launch_board import LaunchBoard
+from hashwarden.serve.model_store import ModelStore, default_store
 from hashwarden.serve.policy.guards import job_objections, verdict_objections
 from hashwarden.serve.policy.observation import Observation
 from hashwarden.serve.sources.registry import makers
@@ -67,7 +68,7 @@ class Guard:
     def __init__(self, order: Order, child: Child, told: Callable[[str], None] = lambda _: None) -> None:
         self._order, self._child, self._told = order, child, told
         self._clocks = Clocks(order.speed)
-        self._scorer = JobScorer(order.model)
+        self._scorer = JobScorer(order.model or ModelStore(default_store()).current())
         self._scorer.self_test()
         watch = JobWatch(
             self._scorer, calibration_of(self._scorer), order.alpha, novelty_limit_of(self._scorer),

@@ -87,7 +87,7 @@ class CaseStore:
 
     def open_cases(self) -> list[Case]:
         """All that are open."""
-        return [case for case in self._cases.values() if case.is_open]
+        return [case for case in list(self._cases.values()) if case.is_open]  # asked for from several threads
 
     def fresh_id(self, job: str, origin: str, unix_s: float) -> str:
         """An id for a new case of a job."""
