@@ -74,6 +74,10 @@ def test_systemd_is_told_when_it_begins_lives_reloads_and_ends():
     assert float(said["TimeoutStopSec"]) > 5, "it ends within 5 s"
 
 
+def test_a_worker_that_takes_too_much_memory_does_not_end_the_agent():
+    assert settings(UNIT.read_text())["OOMPolicy"] == "continue"
+
+
 def test_every_right_is_explained_in_the_unit_and_on_the_page():
     text = UNIT.read_text()
     explained = "".join(line for line in text.splitlines() if line.startswith("#"))
