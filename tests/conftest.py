@@ -30,8 +30,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         workload = getattr(item, "callspec", None) and item.callspec.params.get("workload")  # type: ignore[attr-defined]
-        slurm = "slurm" if item.get_closest_marker("slurm") else None  # one cluster for all that need one
-        together = slurm or getattr(workload, "name", None) or item.nodeid.partition("::")[0]
+        # One cluster for all that need one; and who probes every libcuda of the machine finds those of other tests too.
+        real = next((name for name in REAL if item.get_closest_marker(name)), None)
+        together = real or getattr(workload, "name", None) or item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(together))
 
 

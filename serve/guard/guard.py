@@ -149,12 +149,13 @@ class Guard:
             if not against and not self._order.dry_run:
                 return True
             words = "; ".join(each.words for each in against) or "a dry run"
-            self._tell_once(f"{verdict.state}: {verdict.family or 'mining'}, but nothing is done ({words})")
+            text = f"{verdict.state}: {verdict.family or 'mining'}, but nothing is done ({words})"
+            self._tell_once(f"{verdict.state} {words}", text)  # the likeliest family may change every second
         return False
 
-    def _tell_once(self, text: str) -> None:
-        if text not in self._told_states:
-            self._told_states.add(text)
+    def _tell_once(self, what: str, text: str) -> None:
+        if what not in self._told_states:
+            self._told_states.add(what)
             self._told(text)
 
     def _finish(self, why: Why, *, stopped: bool) -> Report:

@@ -36,7 +36,7 @@ class Bench:
         return self.table.refresh(self.pids, DEVICES, time.monotonic(), time.time())
 
     def until(self, holds):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not holds():
             assert time.monotonic() < end, (self.table.jobs, self.table.health, self.slurm.counts)
             time.sleep(0.05)

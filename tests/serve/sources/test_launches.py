@@ -191,7 +191,7 @@ def test_no_launches_of_a_known_process_are_a_true_0_and_strangers_have_none(bui
             "launches_per_s": 0, "graph_launches_per_s": 0, "distinct_kernels": 0, "module_loads_per_s": 0,
         }  # fmt: skip
         watch.owners.clear()
-        assert watch.read() == []
+        watch.until(lambda: watch.read() == [])  # what was read before may still come
 
 
 def test_loads_are_counted_all_the_time_and_failed_ones_are_not(built, image):
