@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import grp
 import json
+import os
 import pwd
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, Protocol, final
 
@@ -146,11 +148,11 @@ class Api:
 
 
 def _groups_of(peer: Peer) -> set[str]:
+    """Also those that the system would not list, as it does not those of a directory service."""
     found = set()
-    name = name_of(peer.uid)
-    for group in grp.getgrall():
-        if group.gr_gid == peer.gid or name in group.gr_mem:
-            found.add(group.gr_name)
+    for number in {peer.gid, *os.getgrouplist(name_of(peer.uid), peer.gid)}:
+        with suppress(KeyError):
+            found.add(grp.getgrgid(number).gr_name)
     return found
 
 

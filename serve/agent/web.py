@@ -26,6 +26,9 @@ BODY_BYTES: Final = 64 * 1024
 _THREADS: Final = 16
 _TIMEOUT_S: Final = 2
 """A client that says nothing for so long loses its thread."""
+_REQUEST_S: Final = 4.0
+"""So long a request may take from its first byte to the last of its answer: one byte a second is no silence."""
+
 _WAITING: Final = 32
 
 
@@ -115,6 +118,7 @@ class Server:
             from cheroot.wsgi import Server as Wsgi
         except ImportError:
             raise MissingExtraError.of("cheroot", "node") from None
+        connection = _bounded()
         self._path = where if isinstance(where, Path) else None
         if self._path is not None:
             _make_way(self._path)
@@ -124,6 +128,7 @@ class Server:
             timeout=_TIMEOUT_S, shutdown_timeout=1, server_name="hashwarden", peercreds_enabled=self._path is not None,
             accepted_queue_size=_WAITING, accepted_queue_timeout=_TIMEOUT_S,
         )  # fmt: skip
+        self._server.ConnectionClass = connection
         self._server.max_request_body_size = BODY_BYTES
         self._server.max_request_header_size = 16 * 1024
         vars(self._server)["error_log"] = _told
@@ -151,6 +156,27 @@ class Server:
     def _serve(self) -> None:
         with suppress(KeyboardInterrupt, SystemExit):
             self._server.serve()
+
+
+def _bounded() -> Any:  # noqa: ANN401
+    """The class of a connection whose requests end in time, whatever the client does."""
+    from cheroot.server import HTTPConnection
+
+    class Bounded(HTTPConnection):
+        def communicate(self) -> Any:  # noqa: ANN401
+            timer = threading.Timer(_REQUEST_S, self.give_up)
+            timer.daemon = True
+            timer.start()
+            try:
+                return super().communicate()  # type: ignore[no-untyped-call]
+            finally:
+                timer.cancel()
+
+        def give_up(self) -> None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+
+    return Bounded
 
 
 def _told(message: str = "", level: int = 20, traceback: bool = False) -> None:

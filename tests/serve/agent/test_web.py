@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -79,10 +80,9 @@ def tcp(view: View) -> Iterator[int]:
 
 @pytest.fixture
 def path(view: View, tmp_path: Path) -> Iterator[Path]:
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:3]:
-        if "pytest" in parent.name:
-            parent.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder.stat().st_mode & 0o777 == 0o700:
+            folder.chmod(0o711)  # other users are to reach the socket, also where each worker has a folder of its own
     server = Server(tmp_path / "agent.sock", Api(view, ("daemon", "@staff")), *socket_access(("daemon", "@staff")))
     yield tmp_path / "agent.sock"
     server.close()
@@ -234,3 +234,30 @@ def test_the_socket_of_an_agent_that_was_killed_is_no_hindrance_but_a_file_is(vi
     with pytest.raises(UsageError, match="no socket"):
         Server(tmp_path / "file", Probes(view))
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_clients_that_trickle_do_not_keep_the_threads(tcp):
+    """A byte a second is no silence, and would hold each thread for hours: health checks would fail."""
+    slow = [socket.create_connection(("127.0.0.1", tcp), timeout=20) for _ in range(20)]
+    stop = threading.Event()
+
+    def trickle() -> None:
+        while not stop.wait(0.5):
+            for link in slow:
+                with contextlib.suppress(OSError):
+                    link.sendall(b"G")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    time.sleep(1.0)
+    deadline, status = time.monotonic() + 15, 0
+    while status != 200 and time.monotonic() < deadline:
+        try:
+            status = get(tcp, "/healthz")[0]
+        except OSError:
+            time.sleep(0.2)
+    stop.set()
+    thread.join()
+    for link in slow:
+        link.close()
+    assert status == 200
