@@ -23,6 +23,7 @@ from hashwarden.serve.agent.metrics import Snapshot
 from hashwarden.serve.agent.notify import notify, watchdog_s
 from hashwarden.serve.agent.show import Show
 from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.journal import StorageError
 from hashwarden.serve.policy.case import Standing
 from hashwarden.serve.policy.observation import Blindness, Observation
@@ -177,7 +178,7 @@ class Agent:
         )  # fmt: skip
         self.metrics.totals["jobs_begun", ()] += len(changes.began)
         for job in changes.began:
-            parts.judge.restore(self._kept, {job.key: job}, parts.clocks.monotonic())
+            self._take_up(job)
             said("info", "a job began", job=job.key, user=job.user, account=job.account, gpus=len(job.gpus))
         if self.parts.clocks.monotonic() - self._began_s > KEPT_S:
             self._kept = {}
@@ -186,6 +187,13 @@ class Agent:
             parts.engine.ended(job.key, parts.clocks.unix())
             self.blinds.forget(job.key)
             said("info", "a job ended", job=job.key, user=job.user)
+
+    def _take_up(self, job: Job) -> None:
+        """Put the evidence that was kept on a job to it, once; not on nobody's work: that may be another's by now."""
+        mine = {name: record for name, record in self._kept.items() if split(name)[0] == job.key}
+        self._kept = {name: record for name, record in self._kept.items() if name not in mine}
+        if job.kind != "gpu":
+            self.parts.judge.restore(mine, {job.key: job}, self.parts.clocks.monotonic())
 
     # Blindness
 
@@ -291,7 +299,7 @@ class Agent:
     def _keep_evidence(self, unix_s: float) -> None:
         try:
             self.parts.folder.keep_evidence(
-                self.parts.scorer.identity["sha256"], self.parts.judge.saved(), unix_s
+                self.parts.scorer.identity["sha256"], {**self._kept, **self.parts.judge.saved()}, unix_s
             )  # fmt: skip
         except StorageError as error:
             said("error", "the evidence was not kept", error=str(error))

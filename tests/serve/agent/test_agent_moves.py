@@ -160,3 +160,29 @@ def test_what_was_decided_before_a_person_said_no_is_not_done(rig, worker, demo,
     settle(one)
     assert worker.poll() is None
     assert "closed" in one.records(EventKind.ACTION)[-1].body()["detail"]
+
+
+# Evidence that was kept
+
+
+def test_evidence_on_nobody_s_work_is_not_put_on_whoever_comes_next(rig, demo):
+    """Its key is that of the GPU: after a start it may be another's work."""
+    one = rig()
+    one.more = [*on(), "pid 4194300"]  # of another PID namespace
+    one.play(demo[MINER], LONG, until=lambda: one.state() == "suspect")
+    assert {job.kind for job in one.agent.parts.table.jobs.values()} == {"gpu"}
+    one.agent.close()
+    one.begin()
+    one.play(demo[TRAINING], 5)
+    assert one.state() in {"abstain", "clear"}
+
+
+def test_evidence_that_was_kept_is_taken_up_once(rig, worker, demo):
+    one = rig()
+    one.more = on((worker, 0))
+    one.play(demo[MINER], LONG, until=lambda: one.state() == "suspect")
+    one.agent.close()
+    one.begin()
+    one.play(demo[MINER], 2)
+    assert one.state() in {"watching", "suspect", "confirmed"}
+    assert one.agent._kept == {}
