@@ -17,6 +17,7 @@ from hashwarden.serve.agent.coverage import Coverage
 from hashwarden.serve.agent.folder import StateFolder
 from hashwarden.serve.agent.judge import Judge
 from hashwarden.serve.agent.logs import said
+from hashwarden.serve.agent.notify import watchdog_s
 from hashwarden.serve.agent.steps import Steps
 from hashwarden.serve.agent.window import RawWindow
 from hashwarden.serve.audit.anchor import Anchor, FileAnchor, SyslogAnchor
@@ -98,6 +99,11 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
     HashwardenError
         What the first step that failed said; a failed self-test is no failure but blindness.
     """
+    if 0 < watchdog_s() < config.period_s:
+        raise UsageError(
+            f"period_s = {config.period_s:g} with WatchdogSec={2 * watchdog_s():g}", "two ticks within that time",
+            "Change one of them: systemd would end the agent again and again.",
+        )  # fmt: skip
     steps, clocks = Steps(), clocks or _clocks(config)
     runners: list[Runner] = []
     folder = steps.run("lock the state folder", lambda: StateFolder(config.state_dir), StateFolder.close)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Show"]
 
+_MOST_CLOSED: Final = 500
+"""Closed cases in one answer; thousands may be kept."""
+
 _DEAD_S: Final = 30.0
 """Without a tick for so long the agent hangs."""
 
@@ -98,8 +101,11 @@ class Show:
         return [_row(one) for one in self._seen]
 
     def cases(self) -> Sequence[Mapping[str, Any]]:
-        """All that are kept, newest last."""
-        return [case.model_dump(mode="json") for case in self._agent.parts.engine.cases]
+        """All that are open, and the newest of the closed ones; newest last."""
+        every = list(self._agent.parts.engine.cases)
+        closed = [case.id for case in every if not case.is_open]
+        left_out = frozenset(closed[:-_MOST_CLOSED])
+        return [case.model_dump(mode="json") for case in every if case.id not in left_out]
 
     def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]:
         """Approve or reject.

@@ -186,3 +186,22 @@ def test_a_model_that_came_into_service_meanwhile_is_told_and_not_taken(rig, mon
     assert "next start" in one.agent.outdated
     assert one.agent.show.status()["model_outdated"]
     assert dict(one.agent.parts.scorer.identity) == identity
+
+
+def test_what_is_shown_of_cases_is_bounded_and_open_ones_are_always_there(rig):
+    one = rig()
+    store = one.agent.parts.engine.cases
+    first = Case(id="HW-OPEN", origin="evidence", job={"key": "j"}, opened_unix_s=0, seen_unix_s=0)
+    store._keep(first)
+    for number in range(1500):
+        store._keep(first.model_copy(update={"id": f"HW-{number:07d}", "closed_unix_s": 1.0}))
+    shown = [case["id"] for case in one.agent.show.cases()]
+    assert len(shown) == 501
+    assert (shown[0], shown[-1]) == ("HW-OPEN", "HW-0001499")
+
+
+def test_a_watchdog_that_is_faster_than_the_ticks_is_refused(rig, monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    with pytest.raises(UsageError, match="WatchdogSec"):
+        rig(period_s=60.0)
