@@ -156,3 +156,11 @@ def test_a_terminal_that_lets_nobody_write_from_behind_does_not_stop_the_guard(t
     process.wait()
     os.close(keeper)
     assert (process.returncode, b"nothing is done (a dry run)" in text) == (6, True)
+
+
+def test_a_guard_that_the_command_stopped_counts_that_time_as_unseen(run):
+    """Without --user it can be stopped like any other process of that user; it cannot be made to forget it."""
+    script = "g=$(awk '{print $4}' /proc/$PPID/stat); sleep 1; kill -STOP $g; sleep 2; kill -CONT $g; sleep 5"
+    done = run("--blind", "100s", "--", "sh", "-c", script)
+    assert done.returncode == 91, done.stderr
+    assert "without being seen" in done.stderr
