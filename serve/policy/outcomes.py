@@ -27,7 +27,8 @@ def after_outcome(case: Case, name: str, outcome: Outcome, unix_s: float) -> tup
     """
     step = case.steps[name]
     done = outcome.result in {Result.DONE, Result.ALREADY}
-    if step.state is StepState.DONE or step.dry or (step.action != outcome.action and not done):
+    late = step.action != outcome.action or step.state is not StepState.ASKED  # or told again after a restart
+    if step.state is StepState.DONE or step.dry or (late and not done):
         return case, "", ""
     words = f"{name}: {step.kind} {outcome.result}" + (f" ({one_line(outcome.detail, 200)})" if outcome.detail else "")
     if done:

@@ -1,9 +1,9 @@
 """What is asked of schedulers, kept until it is done: by a file for each action, before anybody hears of it.
 
-An action is asked for at least once, in the order of its job, and told as done once: a crash between asking and noting
-lets it be asked again, which a scheduler answers with ALREADY. While a scheduler is away it waits, ever longer between
-two tries, until it expires: a verdict of yesterday is no reason to act today. Nothing is asked that is not in the audit
-log first; nothing is told as done that is not in it.
+An action is asked for at least once, in the order of its job, and told as done until who asked has heard of it: a crash
+between asking and noting lets it be asked again, which a scheduler answers with ALREADY. While a scheduler is away it
+waits, ever longer between two tries, until it expires: a verdict of yesterday is no reason to act today. Nothing is
+asked that is not in the audit log first; nothing is told as done that is not in it.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Limits:
         Between two tries while the scheduler is away; doubled each time.
     patience_s : float
         For answers, in one `ActionQueue.step`.
+    heard_s : float
+        After that, who was told of an outcome is taken to have written it down.
     """
 
     most: int = 10_000
@@ -56,6 +58,7 @@ class Limits:
     first_retry_s: float = 1.0
     last_retry_s: float = 60.0
     patience_s: float = 0.5
+    heard_s: float = 30.0
 
 
 @dataclass(slots=True)
@@ -114,7 +117,8 @@ class ActionQueue:
         self._entries = {name: _Entry(record) for name, record in self._store.load()}
         self._ids = {entry.record.action.id for entry in self._entries.values()}
         self._calls = Calls(self._limits.parallel, self._limits.threads, self._limits.hang_s, steady)
-        self._ready: list[Outcome] = []
+        self._ready = [_again(one, result) for one, result in self._store.untold()]
+        self._told: list[tuple[float, Outcome]] = []
         self._pruned_s = float("-inf")
 
     @property
@@ -161,18 +165,20 @@ class ActionQueue:
         Returns
         -------
         list of Outcome
-            Each once.
+            Each once; after a restart those of the last half minute again, for they may have been lost.
 
         Raises
         ------
         StorageError
             If the audit log or the queue cannot be written and there is nothing to tell. What was done is told later.
         """
+        self._heard()
         fault = self._turn(now_unix_s)
         self._calls.wait(self._limits.patience_s)
         fault = self._collect(now_unix_s) or fault
         with self._lock:
             ready, self._ready = self._ready, []
+            self._told += [(self._steady(), outcome) for outcome in ready]
         if fault is not None and not ready:
             raise fault
         return ready
@@ -182,6 +188,12 @@ class ActionQueue:
         self._calls.wait(self._limits.patience_s)
         self._collect(self._clock())
         self._store.close()
+
+    def _heard(self) -> None:
+        """Who comes for more a while later has heard of what was told."""
+        while self._told and abs(self._steady() - self._told[0][0]) >= self._limits.heard_s:
+            _, outcome = self._told.pop(0)
+            self._store.heard(outcome.action, str(outcome.result))
 
     def _turn(self, now_unix_s: float) -> HashwardenError | None:
         fault = self._collect(now_unix_s)
@@ -225,7 +237,7 @@ class ActionQueue:
             self._audit.append(EventKind.ACTION, {**_head(action), **found})
             entry.told = True
             self._ready.append(outcome)
-        self._store.end(name)
+        self._store.end(name, str(outcome.result))
         self._ids.discard(action.id)
         del self._entries[name]
 
@@ -269,6 +281,11 @@ class ActionQueue:
             entry.intended = True
         entry.tries += 1
         self._calls.begin(name, kind, scheduler, action)
+
+
+def _again(action: str, result: str) -> Outcome:
+    known = result in set(Result)
+    return Outcome(action, Result(result) if known else Result.EXPIRED, "told again after a restart")
 
 
 def _asked_of(action: Action) -> str:

@@ -1,7 +1,7 @@
 """The folder of a queue of actions: what waits, and what was done lately.
 
-``waiting/NUMBER-DIGEST`` is an action; moving it to ``done/DIGEST`` ends it, which needs no room on the disk. A file is
-there whole or not at all. One process at a time.
+``waiting/NUMBER-DIGEST`` is an action; moving it to ``done/DIGEST.RESULT`` ends it, which needs no room on the disk; it
+is ``done/DIGEST`` once whoever asked has heard of it. A file is there whole or not at all. One process at a time.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class ActionStore:
         except OSError:
             self.close()
             raise UsageError("another process has this queue", "one agent", "Stop it.", where=str(folder)) from None
-        self._known = {path.name for path in self._done.iterdir()}
+        self._known = {path.stem for path in self._done.iterdir()}
         self._next = 0
         self.damaged: list[str] = []
 
@@ -109,8 +109,28 @@ class ActionStore:
         self._next += 1
         return name
 
-    def end(self, name: str) -> None:
+    def untold(self) -> Iterator[tuple[str, str]]:
+        """What was ended, and perhaps never heard of: the id of the action, and the result."""
+        for path in sorted(self._done.iterdir()):
+            if path.suffix:
+                with suppress(BadRecord):
+                    yield self._read(path).action.id, path.suffix[1:]
+
+    def heard(self, action_id: str, result: str) -> None:
+        """Whoever asked has heard of it; where the disk refuses, he will hear of it again."""
+        path = self._done / f"{digest(action_id)}.{result}"
+        with suppress(OSError):
+            path.replace(path.with_suffix(""))
+
+    def end(self, name: str, result: str) -> None:
         """It does not wait any more.
+
+        Parameters
+        ----------
+        name : str
+            Of its file.
+        result : str
+            A word.
 
         Raises
         ------
@@ -120,8 +140,8 @@ class ActionStore:
         key = name.partition("-")[2]
         try:
             with suppress(FileNotFoundError):  # ended, and only the names were not synced
-                (self._waiting / name).replace(self._done / key)
-                os.utime(self._done / key)
+                (self._waiting / name).replace(ended := self._done / f"{key}.{result}")
+                os.utime(ended)
             synced(self._done)
             synced(self._waiting)
         except OSError as error:
@@ -135,7 +155,7 @@ class ActionStore:
             for number, (time_s, path) in enumerate(ages):
                 if now_unix_s - time_s > _KEEP_S or len(ages) - number > _MOST_DONE:
                     path.unlink(missing_ok=True)
-                    self._known.discard(path.name)
+                    self._known.discard(path.stem)
 
     def close(self) -> None:
         """Let another process have it; a second call does nothing."""

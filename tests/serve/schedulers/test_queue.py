@@ -125,13 +125,31 @@ def test_what_was_put_is_there_after_a_new_start_with_every_field(opened, told):
 
 
 def test_what_was_done_before_a_new_start_is_not_asked_for_again(opened, told):
-    queue = opened()
+    queue = opened(heard_s=0.0)
     queue.put(action(1))
+    queue.step(NOW)
     queue.step(NOW)
     queue = opened()
     queue.put(action(1))
     assert queue.step(NOW) == []
     assert told.asked == ["c.1"]
+
+
+def test_what_was_told_last_before_a_new_start_is_told_again_and_then_no_more(opened, told, audit):
+    """Between the queue and who asked it a kill -9 may lose an outcome: the same would be asked for under a new id."""
+    now, queue = time.time(), opened(heard_s=0.0)  # files have times of their own
+    for number, result in ((1, Result.DONE), (2, Result.REFUSED)):
+        told.fault = ValueError("ours") if result is Result.REFUSED else None
+        queue.put(action(number, f"slurm:{number}"))
+        assert [one.result for one in queue.step(now)] == [result]
+    again = [Outcome("c.2", Result.REFUSED, "told again after a restart")]
+    assert opened(heard_s=0.0).step(now) == again
+    queue = opened(heard_s=0.0)
+    assert queue.step(now) == again
+    assert queue.step(now) == []
+    assert opened(heard_s=0.0).step(now) == []
+    assert told.asked == ["c.1", "c.2"]
+    assert len(audit.of(EventKind.ACTION)) == 2
 
 
 def test_actions_of_a_job_keep_their_order_and_others_do_not_wait_for_them(opened, told):
@@ -204,7 +222,8 @@ def test_after_a_reboot_the_wall_clock_counts_and_doubt_is_too_late(opened, told
     assert [one.result for one in opened().step(NOW + 30)] == [Result.DONE]
     opened().put(action(2))
     monkeypatch.setattr("hashwarden.serve.schedulers.queue.boot_id", lambda: "a third")
-    assert [one.result for one in opened().step(NOW - 3600)] == [Result.EXPIRED]
+    found = opened().step(NOW - 3600)
+    assert [one.result for one in found if one.action == "c.2"] == [Result.EXPIRED]
 
 
 def test_a_call_that_hangs_holds_up_its_own_job_only(opened, told):
