@@ -22,7 +22,7 @@ from hashwarden.serve.jobs.job import Job, ProcessKey
 from hashwarden.serve.jobs.options import JobOptions
 from hashwarden.serve.jobs.proc import Proc
 from hashwarden.serve.jobs.provider import ProcessFacts, ProviderAway
-from hashwarden.serve.jobs.slurm_book import NO_DETAIL, RUNNING, Book, Run, describe
+from hashwarden.serve.jobs.slurm_book import NO_DETAIL, RUNNING, UNDESCRIBED, Book, Run, describe
 from hashwarden.serve.jobs.slurm_cgroups import MIXED, job_of_cgroups, local_jobs
 from hashwarden.serve.jobs.slurm_claims import claimed_gpus, claimed_job
 from hashwarden.serve.jobs.slurm_commands import SlurmCommands
@@ -232,7 +232,8 @@ class Slurm:
         job, running = book.job(number), number in book.jobs
         if job is None:
             self._want(number)
-            job, running = Job(f"slurm:{number}", "slurm", str(number)), True  # new here, as far as is known
+            job = Job(f"slurm:{number}", "slurm", str(number), labels={UNDESCRIBED: "1"})
+            running = True  # new here, as far as is known
         labels = {**job.labels, "source": source, **({"escaped": "1"} if escaped or not running else {})}
         if not running:
             return replace(job, gpus=(), allotted=False, labels=labels)

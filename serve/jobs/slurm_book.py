@@ -13,10 +13,13 @@ from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.jobs.sessions import user_name
 from hashwarden.serve.jobs.slurm_text import Detail, Row
 
-__all__ = ["NO_DETAIL", "RUNNING", "Book", "Run", "describe"]
+__all__ = ["NO_DETAIL", "RUNNING", "UNDESCRIBED", "Book", "Run", "describe"]
 
 RUNNING: Final = frozenset({"R", "S", "ST", "CG", "SI"})
 """States in which a job has its GPUs: running, suspended, stopped, completing, signalled."""
+
+UNDESCRIBED: Final = "undescribed"
+"""Label of a job of which the controller has not told partition, account and QOS: a policy's selectors go by those."""
 
 NO_DETAIL: Final = Detail(None)
 
@@ -104,7 +107,7 @@ def describe(number: int, run: Run | None, entries: Mapping[str, tuple[Entry, ..
     gpus = names.all_of([gpus])
     if run is None:
         uid = max((entry.uid for entry in mine.values()), default=-1)
-        key, user = f"slurm:{number}", user_name(uid)
+        key, user, labels = f"slurm:{number}", user_name(uid), {**labels, UNDESCRIBED: "1"}
         return Job(key, "slurm", str(number), gpus, user, uid, allotted=bool(gpus), labels=labels)
     return _described(run, gpus, labels)
 

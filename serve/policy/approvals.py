@@ -7,8 +7,9 @@ from typing import Any, final
 
 from hashwarden.errors import UsageError
 from hashwarden.serve.policy.alerts import one_line
-from hashwarden.serve.policy.case import Approval, Case
-from hashwarden.serve.policy.schema import Policy
+from hashwarden.serve.policy.case import EVIDENCE, Approval, Case
+from hashwarden.serve.policy.ladder import rungs_of
+from hashwarden.serve.policy.schema import Policy, Quota, Rule
 from hashwarden.serve.policy.selectors import fits
 
 __all__ = ["Saying", "approved", "rejected"]
@@ -34,9 +35,17 @@ def approved(case: Case | None, said: Saying, policy: Policy, unix_s: float) -> 
     """
     found, reason = _checked(case, said, policy), one_line(said.reason)
     expires = unix_s + policy.approval_hours * 3600
-    approval = Approval(by=said.by, reason=reason, unix_s=unix_s, expires_unix_s=expires)
+    acts = _acts(found, policy)
+    approval = Approval(by=said.by, reason=reason, unix_s=unix_s, expires_unix_s=expires, acts=acts)
     after = found.having(approval=approval).noting(f"approved by {said.by}: {reason}", unix_s)
-    return after, _event(found, "approved", said) | {"expires_unix_s": expires}
+    return after, _event(found, "approved", said) | {"expires_unix_s": expires, "acts": list(acts)}
+
+
+def _acts(case: Case, policy: Policy) -> tuple[str, ...]:
+    """What the ladder of the case would do now."""
+    ladders: list[Rule] | list[Quota] = list(policy.rules) if case.origin == EVIDENCE else list(policy.quotas)
+    ladder = next((one for one in ladders if one.name == case.rule), None)
+    return tuple(str(rung.act) for rung in rungs_of(ladder) if not rung.warns) if ladder else ()
 
 
 def rejected(case: Case | None, said: Saying, policy: Policy) -> tuple[Case, dict[str, Any]]:

@@ -103,12 +103,16 @@ class StepRecord(_Record):
 
 @final
 class Approval(_Record):
-    """Who approved an act: `by` as the system knows him, `unix_s` when, `expires_unix_s` until when it holds."""
+    """Who approved: `by` as the system knows him, `unix_s` when, `expires_unix_s` until when it holds, of which `acts`.
+
+    Another act that a later policy asks for was not approved.
+    """
 
     by: str
     reason: str
     unix_s: float
     expires_unix_s: float
+    acts: tuple[str, ...] = ()
 
 
 @final

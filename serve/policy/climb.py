@@ -10,7 +10,7 @@ from hashwarden.serve.policy.alerts import one_line
 from hashwarden.serve.policy.case import Case, Standing, StepRecord, StepState
 from hashwarden.serve.policy.guards import act_objections
 from hashwarden.serve.policy.judge import Grounds
-from hashwarden.serve.policy.ladder import Rung, action_kind, next_rung, rungs_of
+from hashwarden.serve.policy.ladder import Rung, action_kind, goes_on, next_rung, rungs_of
 from hashwarden.serve.policy.look import may_act, may_warn
 from hashwarden.serve.policy.observation import Observation
 from hashwarden.serve.policy.schema import Act, Ladder, Policy
@@ -71,6 +71,8 @@ def climbed(case: Case, seen: Observation, grounds: Grounds, policy: Policy, uni
 def _pending(case: Case, ladder: Ladder) -> str:
     names = {rung.name for rung in rungs_of(ladder)}
     mine = {name: step for name, step in case.steps.items() if name in names}
+    if any(goes_on(case, step) for step in mine.values()):
+        return "it was ended again and again, and goes on: a person has to look"
     if any(s.state is StepState.REFUSED and s.kind == ActionKind.WARN for s in mine.values()):
         return "" if ladder.act_if_warning_refused else "the warning could not be delivered: a person has to look"
     return ""
@@ -90,7 +92,7 @@ def _held_up(  # noqa: PLR0913, PLR0917
     if action_kind(rung.act, seen.job.kind) is None:
         return f"{seen.job.kind} jobs cannot be acted on by {rung.act}"
     if policy.needs_approval(ladder, rung.act):
-        if case.approval is None:
+        if case.approval is None or rung.act not in case.approval.acts:
             return f"approval of {rung.act}"
         if unix_s >= case.approval.expires_unix_s:
             return f"approval of {rung.act}: that of {case.approval.by} has expired"

@@ -20,7 +20,7 @@ from hashwarden.serve.policy.exemptions import run_out
 from hashwarden.serve.policy.guards import BLIND_WORDS
 from hashwarden.serve.policy.judge import Grounds, grounds_of, quota_grounds
 from hashwarden.serve.policy.ladder import MARGIN_S, MOST_ATTEMPTS
-from hashwarden.serve.policy.look import evidence_of, looked
+from hashwarden.serve.policy.look import Steady, evidence_of, looked
 from hashwarden.serve.policy.observation import Blindness, Observation
 from hashwarden.serve.policy.outbox import RETRY_S, Outbox, Step
 from hashwarden.serve.policy.outcomes import after_outcome, case_of
@@ -54,6 +54,7 @@ class Engine:
         self.policy, self.cases = policy, cases
         self.identity = dict(identity)
         self._audit, self._ledger, self._out, self._lock = audit, Ledger(cases), Outbox(policy, audit), RLock()
+        self._steady: dict[str, Steady] = {}
         self._later: list[Callable[[], object]] = []
         self._tidied_s = self._told_s = float("-inf")
         self._releasing = {case.id for case in cases if not case.is_open and _unreleased(case)}
@@ -173,7 +174,9 @@ class Engine:
             if grounds.standing is Standing.NONE or grounds.objections or self._was_rejected(seen, grounds):
                 return
             old = self._opened(seen, grounds, time_s, unix_s)
-        case = looked(old, seen.job, grounds, time_s, unix_s)
+        case = looked(old, seen.job, grounds, time_s, unix_s, self._steady.pop(old.id, None))
+        if case is old:
+            self._steady[old.id] = Steady(time_s, grounds.ladder)
         if case.quiet_s >= self.policy.clear_minutes * 60:
             self._close(case.id, "clear", f"nothing held against it for {case.quiet_s / 60:,.0f} minutes", unix_s)
             return
@@ -182,7 +185,11 @@ class Engine:
             case = case.noting(words, unix_s)
             self._out.record(case, "standing", words, grounds.reasons, unix_s)
             self._out.tell(AlertKind.CASE, f"{case.id} {case.standing}", f"{case.id}: {words}", case.job_key)
-        self._move(climbed(case, seen, grounds, self.policy, unix_s), old, grounds.reasons, unix_s)
+        move = climbed(case, seen, grounds, self.policy, unix_s)
+        self._move(move, old, grounds.reasons, unix_s)
+        if move.case is not old and move.case.waiting:
+            words = f"{old.id} waits for: {move.case.waiting}"
+            self._out.tell(AlertKind.APPROVAL, f"{old.id} {move.case.waiting}", words, old.job_key, every_s=_DAY_S)
 
     def _opened(self, seen: Observation, grounds: Grounds, time_s: float, unix_s: float) -> Case:
         job = seen.job
@@ -238,10 +245,11 @@ class Engine:
         self._out.record(after, change, words, (), unix_s)
         self.cases.save(after)
         self._releasing |= {after.id} if not after.is_open and _unreleased(after) else set()
-        if change == "refused":
+        if change == "refused" or (change == "again" and after.steps[name].kind != ActionKind.WARN):
             self._out.alert(AlertKind.ACTION, after, words, unix_s)
 
     def _close(self, id_: str, why: str, words: str, unix_s: float) -> Case:
+        self._steady.pop(id_, None)
         case = self.cases.get(id_)
         if case is None:
             raise LookupError(id_)

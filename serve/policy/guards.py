@@ -9,6 +9,8 @@ from typing import Final, final
 
 from hashwarden.model.job.verdict import JobVerdict
 from hashwarden.model.sequential_state import BLIND_TEXT, Blind
+from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.jobs.slurm_book import UNDESCRIBED
 from hashwarden.serve.policy.observation import Blindness, Observation
 from hashwarden.serve.policy.schema import Ladder
 
@@ -68,9 +70,14 @@ def job_objections(seen: Observation) -> tuple[Objection, ...]:
     kinds = set(seen.blind)
     if seen.shared and not seen.code_mining >= CODE_MINING:  # NaN is not known
         kinds.add(Blindness.SHARED)
-    if seen.job.kind == "gpu":
+    if seen.job.kind == "gpu" or not _described(seen.job):
         kinds.add(Blindness.UNMAPPED)
     return tuple(Objection(kind, BLIND_WORDS[kind]) for kind in sorted(kinds))
+
+
+def _described(job: Job) -> bool:
+    """Whether its scheduler told whose it is: a rule's exclusions and exemptions go by that."""
+    return bool(job.namespace) if job.kind == "kubernetes" else job.kind != "slurm" or UNDESCRIBED not in job.labels
 
 
 def verdict_objections(

@@ -11,13 +11,19 @@ from hashwarden.serve.policy.case import Case, StepRecord, StepState
 from hashwarden.serve.policy.schema import Act, Ladder
 from hashwarden.serve.schedulers.scheduler import ActionKind
 
-__all__ = ["MARGIN_S", "MOST_ATTEMPTS", "Rung", "action_kind", "next_rung", "rungs_of"]
+__all__ = ["ENDS", "GOES_ON_S", "MARGIN_S", "MOST_ATTEMPTS", "Rung", "action_kind", "goes_on", "next_rung", "rungs_of"]
 
 MOST_ATTEMPTS: Final = 5
 """How often a step is asked for anew after it expired; then a person has to look."""
 
 MARGIN_S: Final = 60.0
 """After an action has expired, so long is waited for what came of it."""
+
+GOES_ON_S: Final = 600.0
+"""After a job was ended, and is still seen to do it for so long, it is ended anew: somebody started its work again."""
+
+ENDS: Final = frozenset({ActionKind.CANCEL, ActionKind.EVICT, ActionKind.TERMINATE, ActionKind.REQUEUE_HOLD})
+"""After these nothing of a job goes on."""
 
 _CANCEL: Final[Mapping[JobKind, ActionKind]] = {
     "slurm": ActionKind.CANCEL, "kubernetes": ActionKind.EVICT, "process": ActionKind.TERMINATE,
@@ -94,11 +100,19 @@ def next_rung(case: Case, ladder: Ladder, unix_s: float, *, dry: bool) -> Rung |
             return None
         if done.state is StepState.ASKED:
             return None if done.attempt >= MOST_ATTEMPTS else rung
+        if goes_on(case, done) and done.attempt < MOST_ATTEMPTS:
+            return rung
         if rung.warns and done.state is StepState.REFUSED and not ladder.act_if_warning_refused:
             return None
         if rung.warns and done.state is StepState.DONE:
             warned.append((rung, done))
     return None
+
+
+def goes_on(case: Case, done: StepRecord) -> bool:
+    """Whether a job does what it was ended for."""
+    ended = done.state is StepState.DONE and not done.dry and done.kind in ENDS
+    return ended and done.at_clock_s is not None and case.clock_s - done.at_clock_s >= GOES_ON_S
 
 
 def _long_ago(case: Case, warning: Rung, done: StepRecord, rung: Rung) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, final
 
 from hashwarden.model.job.verdict import JobVerdict
 from hashwarden.serve.jobs.job import Job
@@ -10,10 +11,19 @@ from hashwarden.serve.policy.case import Case, Standing, StepState
 from hashwarden.serve.policy.judge import Grounds
 from hashwarden.serve.policy.schema import Ladder
 
-__all__ = ["GAP_S", "evidence_of", "looked", "may_act", "may_warn"]
+__all__ = ["GAP_S", "Steady", "evidence_of", "looked", "may_act", "may_warn"]
 
 GAP_S: Final = 120.0
 """Seconds counted at most between two looks: nobody saw what was in a longer gap."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """That nothing had changed since a look: until when (monotonic), and the ladder by which that time counts."""
+
+    time_s: float
+    ladder: Ladder | None
 
 
 def may_warn(standing: Standing, ladder: Ladder | None) -> bool:
@@ -28,8 +38,13 @@ def may_act(standing: Standing) -> bool:
     return standing in {Standing.CONFIRMED, Standing.QUOTA}
 
 
-def looked(case: Case, job: Job, grounds: Grounds, time_s: float, unix_s: float) -> Case:
-    """The case after a look; the same one if it is too early, and nothing has changed."""
+def looked(  # noqa: PLR0913, PLR0917
+    case: Case, job: Job, grounds: Grounds, time_s: float, unix_s: float, steady: Steady | None = None
+) -> Case:
+    """The case after a look; the same one if it is too early, and nothing has changed.
+
+    What was steady before a change counts: who blinds us for a second in each minute must not stop the clock.
+    """
     blind = bool(grounds.objections)
     standing = case.standing if blind else grounds.standing
     rule = case.rule if blind or standing is Standing.NONE else grounds.name
@@ -38,6 +53,9 @@ def looked(case: Case, job: Job, grounds: Grounds, time_s: float, unix_s: float)
     elapsed = time_s - case.look_s
     if not changed and 0 <= elapsed < period:
         return case
+    if changed and steady is not None and not case.blind and elapsed > 0:
+        until = min(max(steady.time_s - case.look_s, 0.0), elapsed)
+        case, elapsed = _counted(case, case.standing, min(until, max(period, GAP_S)), steady.ladder), elapsed - until
     counted = min(max(elapsed, 0.0), max(period, GAP_S)) if not blind and not case.blind else 0.0
     case = _counted(case, standing, counted, grounds.ladder)
     for name, step in case.steps.items():

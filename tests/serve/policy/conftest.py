@@ -36,7 +36,8 @@ name = "mining"
 
 def make_job(key="slurm:7", **fields):
     return Job(**{"key": key, "kind": "slurm", "id": key.partition(":")[2], "gpus": ("GPU-0",), "user": "alice",
-                  "uid": 1000, "account": "physics", "partition": "gpu", "allotted": True} | fields)  # fmt: skip
+                  "uid": 1000, "account": "physics", "partition": "gpu", "allotted": True,
+                  "namespace": "ml" if fields.get("kind") == "kubernetes" else ""} | fields)  # fmt: skip
 
 
 def make_verdict(state="confirmed", time_s=0.0, **fields):

@@ -1,15 +1,21 @@
 """The ladder as the engine climbs it: warn, warn, act, in time, once, and not without cause."""
 
+import itertools
+from dataclasses import replace
+
 import pytest
 
 from hashwarden.errors import UsageError
 from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.jobs.slurm_book import UNDESCRIBED
 from hashwarden.serve.journal import StorageError
 from hashwarden.serve.policy.alerts import AlertKind
 from hashwarden.serve.policy.engine import LOST_S
+from hashwarden.serve.policy.ladder import GOES_ON_S, MOST_ATTEMPTS
 from hashwarden.serve.policy.load import read_policy
+from hashwarden.serve.policy.observation import Blindness
 from hashwarden.serve.policy.outbox import RETRY_S
-from hashwarden.serve.schedulers.scheduler import ActionKind, Result
+from hashwarden.serve.schedulers.scheduler import ActionKind, Outcome, Result
 
 
 def test_two_warnings_come_before_the_act_and_each_has_its_reasons(world):
@@ -83,7 +89,7 @@ def test_what_was_confirmed_beyond_the_calibration_is_acted_on_only_where_the_po
     assert world.asked() == ["warn", "warn"]
     assert "horizon" in world.case().waiting
     bold = make_world(tools.enforce + "act_beyond_calibration = true\n", "bold")
-    bold.run(30, beyond(bold))
+    bold.run(15, beyond(bold))
     assert bold.asked() == ["warn", "warn", "cancel"]
 
 
@@ -129,7 +135,7 @@ def test_a_refused_warning_stops_the_ladder_unless_the_policy_says_otherwise(wor
     assert any(alert.kind is AlertKind.ACTION and "refused" in alert.text for alert in world.alerts)
     bold = make_world(tools.enforce + "act_if_warning_refused = true\n", "bold")
     bold.refused_kinds = {ActionKind.WARN}
-    bold.run(20, bold.see)
+    bold.run(12, bold.see)
     assert bold.asked() == ["warn", "warn", "cancel"]
 
 
@@ -268,3 +274,86 @@ def test_hostile_names_stay_on_one_printable_line(world, tools):
 def test_approval_of_a_case_needs_a_case(world):
     with pytest.raises(UsageError, match="no case is called"):
         world.engine.approve("HW-NOTHING", "root", "because", world.unix_s)
+
+
+def test_blindness_for_a_second_in_each_minute_does_not_stop_the_ladder(world):
+    """As a second job on the GPU that comes and goes: `shared`, and the verdict abstains."""
+    for second in range(900):
+        blind = second % 50 == 49
+        seen = world.see("abstain" if blind else "confirmed", blind=frozenset({Blindness.SHARED} if blind else ()))
+        world.step(replace(seen, time_s=world.now_s + 1.0), wait_s=1.0)
+    assert world.asked() == ["warn", "warn", "cancel"]
+    assert 360 <= world.actions[-1][0] - 1000.0 <= 600
+
+
+def test_blind_time_itself_does_not_count_however_it_is_cut(world):
+    for second in range(900):
+        blind = second % 50 < 40
+        seen = world.see("confirmed", blind=frozenset({Blindness.SHARED} if blind else ()))
+        world.step(replace(seen, time_s=world.now_s + 1.0), wait_s=1.0)
+    assert world.case().clock_s <= 0.2 * 900
+
+
+def test_what_goes_on_after_it_was_ended_is_ended_anew_a_few_times_and_then_told(world):
+    """A shell that starts its miner again in the same session is the same job."""
+    world.run(6, world.see)
+    world.run(120, world.see)
+    assert world.asked() == ["warn", "warn", *["cancel"] * MOST_ATTEMPTS]
+    times = [at for at, action in world.actions if action.kind == "cancel"]
+    assert all(later - one >= GOES_ON_S for one, later in itertools.pairwise(times))
+    assert "goes on" in world.case().waiting
+    assert any("goes on" in alert.text for alert in world.alerts)
+
+
+def test_what_a_case_waits_for_is_told_again_every_day(make_world, tools):
+    world = make_world(tools.enforce.replace("require_approval = []", 'require_approval = ["cancel"]'), "waits")
+    world.run(10, world.see)
+    world.run(60 * 60, world.see, wait_s=3600.0)
+    told = [alert for alert in world.alerts if alert.kind == "approval"]
+    assert 3 <= len(told) <= 4
+
+
+def test_an_approval_is_of_the_act_that_the_policy_had_then(make_world, tools):
+    world = make_world(tools.enforce.replace("require_approval = []", 'require_approval = ["hold", "cancel"]')
+                       .replace('action = "cancel"', 'action = "hold"'), "acts")  # fmt: skip
+    world.run(3, world.see)
+    world.engine.approve(world.case().id, "bob", "no project of ours", world.unix_s)
+    other = tools.enforce.replace("require_approval = []", 'require_approval = ["cancel"]')
+    world.engine.reload(read_policy(other.encode()))
+    world.run(10, world.see)
+    assert world.asked() == ["warn", "warn"]
+    assert world.case().waiting == "approval of cancel"
+    world.engine.approve(world.case().id, "bob", "that too", world.unix_s)
+    world.run(2, world.see)
+    assert world.asked() == ["warn", "warn", "cancel"]
+
+
+@pytest.mark.parametrize(
+    "job", [{"labels": {UNDESCRIBED: "1"}}, {"kind": "kubernetes", "key": "pod:x/c", "namespace": ""}]
+)
+def test_a_job_that_its_scheduler_has_not_described_is_no_ground(world, tools, job):
+    """Exclusions and exemptions go by what it says; while it is away, nothing fits them."""
+    world.run(30, lambda: world.see(job=tools.job(**job)))
+    assert world.actions == []
+    assert any(alert.subject == "unmapped" for alert in world.alerts)
+
+
+def test_an_act_that_could_not_be_done_in_time_is_told(world):
+    world.run(6, world.see)
+    assert world.asked() == ["warn", "warn"]
+    world.answer = Result.EXPIRED
+    world.run(4, world.see)
+    assert any(alert.kind == "action" and "expired" in alert.text for alert in world.alerts)
+
+
+@pytest.mark.parametrize("result", [Result.DONE, Result.REFUSED, Result.EXPIRED])
+def test_an_outcome_that_is_told_twice_counts_once(world, result):
+    world.answer = None
+    world.run(4, world.see)
+    action = world.actions[0][1]
+    for _ in range(2):
+        world.engine.report(Outcome(action.id, result, "as told"), world.unix_s)
+    told = [
+        body for kind, body in world.audit.events if kind == "case" and body["change"] in {"done", "refused", "again"}
+    ]
+    assert len(told) == 1

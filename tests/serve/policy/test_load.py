@@ -148,7 +148,7 @@ def test_exemptions_that_have_run_out_are_told(world, make_world, tools):
     told = [alert.text for alert in other.alerts if alert.kind == "exemption"]
     assert len(told) == 2
     assert "password audit" in told[0]
-    assert other.asked() == ["warn", "warn", "cancel"]
+    assert other.asked()[:3] == ["warn", "warn", "cancel"]
 
 
 def test_an_exemption_in_force_closes_the_case_and_keeps_it_closed(world, tools):

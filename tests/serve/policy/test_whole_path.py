@@ -92,7 +92,7 @@ def test_an_action_that_was_lost_before_it_was_queued_is_asked_for_anew_and_done
     node.run(4, world.see, lose=True)
     node.close()
     node.open()
-    node.run(60, world.see)
+    node.run(45, world.see)
     case = world.case().id
     assert node.scheduler.done == [f"{case}-warn1-2", f"{case}-warn2", f"{case}-act"]
 
