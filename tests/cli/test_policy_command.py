@@ -253,3 +253,9 @@ def test_what_answers_and_is_no_agent_or_refuses_is_told(tmp_path, answer, error
             _call("cases", "--socket", path)
         thread.join()
     assert "\x1b" not in str(caught.value)
+
+
+def test_files_that_are_no_cases_are_told_of(tmp_path):
+    (tmp_path / "HW-AAAAAAA.json").write_text("[" * 100_000)
+    done = _call("cases", "--folder", tmp_path)
+    assert "1 files are no cases: HW-AAAAAAA.json" in done.output

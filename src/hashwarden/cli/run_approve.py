@@ -79,7 +79,11 @@ def _of_folder(folder: Path) -> Sequence[Mapping[str, Any]]:
 
     if not folder.is_dir():
         raise UsageError("no such folder", "a folder of cases", "Name it with --folder.", where=str(folder))
-    return [case.model_dump(mode="json") for case in CaseStore(folder, read_only=True)]
+    store = CaseStore(folder, read_only=True)
+    if store.damaged:
+        names = ", ".join(map(printable, store.damaged[:5]))
+        typer.echo(f"hashwarden: {len(store.damaged)} files are no cases: {names}", err=True)
+    return [case.model_dump(mode="json") for case in store]
 
 
 def _table(cases: Sequence[Mapping[str, Any]]) -> Table:
