@@ -45,6 +45,12 @@ def test_a_scan_loads_no_gpu_runtime(module):
     assert _modules_after_importing(module) & {"numba.cuda", "numba_cuda", "cupy", "cuda.core", "pynvml"} == set()
 
 
+def test_the_agent_starts_without_what_it_may_never_need():
+    heavy = {"torch", "pyarrow", "pandas", "numba", "opentelemetry", "grpc", "urllib3", "yaml", "rich", "typer",
+             "scipy", "onnxruntime", "pynvml", "cheroot"}  # fmt: skip
+    assert _modules_after_importing("hashwarden.serve.agent.service") & heavy == set()
+
+
 def test_errors_and_version_import_nothing_of_ours():
     for module in ("hashwarden.errors", "hashwarden.version"):
         ours = {name for name in _modules_after_importing(module) if name.startswith("hashwarden.")}
