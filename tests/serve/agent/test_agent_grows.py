@@ -30,7 +30,7 @@ first_warning_minutes = 0.2
 cancel_minutes = 60
 action = "cancel"
 """
-JOBS, AT_ONCE, WARM = 2000, 20, 40
+JOBS, AT_ONCE, WARM = 1000, 20, 40
 
 
 class Passing:
