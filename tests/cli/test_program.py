@@ -112,3 +112,14 @@ def test_control_c_ends_with_130_and_says_nothing():
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=30)
     assert (child.returncode, err) == (130, "")
+
+
+@pytest.mark.parametrize("words", [["agent", "--list"], ["policy", "schema"], ["--help"], ["workloads", "list"]])
+def test_an_output_that_takes_nothing_is_one_line(words):
+    code = "from hashwarden.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "hashwarden: the output cannot be written (No space left on device)\n"

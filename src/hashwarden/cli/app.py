@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -25,7 +26,8 @@ from hashwarden.cli.synthesise import synthesise_command
 from hashwarden.cli.text import EXIT_CODES
 from hashwarden.cli.train import train_app
 from hashwarden.cli.workloads import workloads_app
-from hashwarden.errors import HashwardenError
+from hashwarden.errors import HashwardenError, UsageError
+from hashwarden.model.storage import FULL, refusal
 from hashwarden.serve.scan.text import printable
 from hashwarden.version import __version__
 
@@ -84,10 +86,20 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
     try:
-        app(prog_name="hashwarden")
+        try:
+            app(prog_name="hashwarden")
+        finally:
+            sys.stdout.flush()  # a disk that is full may say so only now
     except HashwardenError as error:
         typer.echo(f"hashwarden: {printable(str(error))}", err=True)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if error.errno not in FULL:
+            traceback.print_exc()
+            raise SystemExit(FAULT) from None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in the buffer has nowhere to go
+        typer.echo(f"hashwarden: {refusal(error, 'the output')}", err=True)
+        raise SystemExit(UsageError.exit_code) from None
     except Exception:
         # A fault of ours must not look like a finding, which is Python's own exit code for it.
         traceback.print_exc()
