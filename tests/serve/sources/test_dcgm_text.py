@@ -20,7 +20,9 @@ TEXT = st.text(
     max_size=12,
 )
 LABELS = st.dictionaries(
-    st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,5}", fullmatch=True).filter(lambda n: not n.startswith("__")), TEXT, max_size=4
+    st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,5}", fullmatch=True).filter(lambda n: not n.startswith("__")),
+    TEXT,
+    max_size=4,
 )
 VALUES = st.one_of(st.floats(), st.integers(-(10**20), 10**20))
 STAMPS = st.one_of(st.none(), st.integers(0, 2**42))
