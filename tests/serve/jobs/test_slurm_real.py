@@ -25,7 +25,7 @@ class Bench:
     def __init__(self, slurm, folder):
         self.options = JobOptions(
             node=slurm.node, cgroups=folder, driver=folder, timeout_s=2.0,
-            every_s=0.2, soonest_s=0.1,
+            every_s=0.2, soonest_s=0.1, whole_s=1.0,
             gpustat=folder / "gpustat",
         )  # fmt: skip
         self.slurm = Slurm(self.options)
