@@ -150,7 +150,7 @@ def watch() -> int:
 
 
 def guard() -> int:
-    """End a real process on the counters of a recorded miner, and check the evidence; 0 if it was ended."""
+    """End a real process on the counters of a synthesised miner, and check the evidence; 0 if it was ended."""
     evidence = FOLDER / "evidence"
     shutil.rmtree(evidence, ignore_errors=True)
     drill = ("--replay", JOBS, "--gpu", "mining-progpow-plain-90000002", "--speed", SPEED, "--evidence", evidence)

@@ -111,9 +111,10 @@ class Agent:
     def tick(self) -> None:
         """One look at everything."""
         parts, config = self.parts, self.parts.config
+        parts.clocks.tick(config.period_s)
         time_s, unix_s = parts.clocks.monotonic(), parts.clocks.unix()
         steady = self._clock.step(time_s, unix_s)
-        readings = parts.runner.read(0.9 * config.period_s / parts.clocks.rate)
+        readings = parts.runner.read(parts.clocks.patience_s(config.period_s))
         self._map(readings)
         samples = joined(readings, parts.table.jobs_on, config.period_s)
         on: dict[str, set[str]] = {}

@@ -48,7 +48,7 @@ class SourcesSection(_Section):
     prometheus_url: str = Field(default="", description="Of a Prometheus server to ask instead.")
     trace: Path | None = Field(default=None, description="For the source replay: the trace to play.")
     speed: float = Field(
-        default=1.0, ge=1, le=1000, description="For drills with the source replay alone: time runs so fast."
+        default=1.0, ge=1, le=1000, description="For drills with the source replay alone: about so many times as fast."
     )
 
 

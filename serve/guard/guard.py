@@ -6,6 +6,7 @@ taken for innocence; whether it ends the command is the caller's choice.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +44,9 @@ _WINDOW_S: Final = 600.0
 _WINDOW_BYTES: Final = 16 << 20
 _OPEN_S: Final = 30.0
 _STALE_S: Final = 60.0
+_ABSENT_S: Final = 1.5
+"""A look that comes later by more than this was not only late."""
+
 _LAST_S: Final = 1.0
 """For the supervisor to tell how the command ended."""
 
@@ -84,7 +88,8 @@ class Guard:
         self._verdict: JobVerdict | None = None
         self._told_states: set[str] = set()
         self._down: set[str] = set()
-        self._sightless_s = 0.0
+        self._sightless_s = self._away_s = 0.0
+        self._ticked_s = math.inf
         self._looked_s = self._clocks.monotonic()
 
     def run(self, stop: Event) -> Report:
@@ -120,10 +125,12 @@ class Guard:
 
     def _tick(self) -> Why | None:
         """One look; gives why the watching is over, if it is."""
+        self._count_absence()
         family = self._child.family()
         self._pids = frozenset(key.pid for key in family)
+        self._clocks.tick(self._order.period_s)
         time_s, unix_s = self._clocks.monotonic(), self._clocks.unix()
-        readings = self._runner.read(0.9 * self._order.period_s / self._order.speed)
+        readings = self._runner.read(self._clocks.patience_s(self._order.period_s))
         self._gpus = self._used(readings)
         if not any(health.success for health in self._runner.health.values()):
             self._sightless_s += time_s - self._looked_s
@@ -136,6 +143,14 @@ class Guard:
         if self._order.blind_s and self._unseen() >= self._order.blind_s:
             return "blind"
         return "command" if self._child.poll() is not None else None
+
+    def _count_absence(self) -> None:
+        """Count the time in which this process did not run: stopped, or on a machine that slept."""
+        now = time.monotonic()
+        gone = now - self._ticked_s - self._order.period_s / self._order.speed
+        if gone > _ABSENT_S:
+            self._away_s += gone * self._order.speed
+        self._ticked_s = now
 
     def _is_over(self, seen: Observation) -> bool:
         """Whether a verdict ends the command: what an objection stands against is told, not acted on."""
@@ -232,5 +247,5 @@ class Guard:
         return tuple(found)
 
     def _unseen(self) -> float:
-        """Seconds in which a GPU was used unseen, or no source could say whether one is."""
-        return max(self._sightless_s, self._coverage.blind_of(self._job.key))
+        """Seconds in which a GPU was used unseen, no source could say whether one is, or nobody looked."""
+        return max(self._sightless_s, self._coverage.blind_of(self._job.key)) + self._away_s

@@ -154,13 +154,20 @@ def test_a_jump_of_the_wall_clock_is_distrusted_for_a_minute():
     assert watch.jumps == 2
 
 
-def test_a_drill_s_clocks_run_faster_together():
+def test_a_drill_s_clocks_go_on_together_by_one_period_a_tick():
     now = [100.0]
     clocks = Clocks(60, lambda: now[0], lambda: 5000 + now[0])
     start = clocks.monotonic(), clocks.unix()
-    now[0] += 2
+    now[0] += 1000  # the machine was busy
+    assert (clocks.monotonic(), clocks.unix()) == start
+    for _ in range(120):
+        clocks.tick(1.0)
     assert clocks.monotonic() - start[0] == pytest.approx(120)
     assert clocks.unix() - start[1] == pytest.approx(120)
+    assert clocks.patience_s(1.0) > 1
+    plain = Clocks(1.0, lambda: now[0], lambda: 5000 + now[0])
+    plain.tick(1.0)
+    assert (plain.monotonic(), plain.unix(), plain.patience_s(1.0)) == (1100, 6100, 0.9)
     for rate in (0.5, 1001, float("nan")):
         with pytest.raises(UsageError):
             Clocks(rate)
