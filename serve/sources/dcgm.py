@@ -15,6 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
@@ -28,6 +29,7 @@ from hashwarden.serve.sources.dcgm_series import Series, devices_of
 from hashwarden.serve.sources.dcgm_text import Parser
 from hashwarden.serve.sources.health import Backoff
 from hashwarden.serve.sources.nvml_energy import Energy
+from hashwarden.serve.sources.nvml_names import instance_names
 from hashwarden.serve.sources.source import Device, NoData, Options, Reading, SourceLost
 
 __all__ = ["MOST_BYTES", "DcgmSource", "local_gpus", "make"]
@@ -43,6 +45,9 @@ LEAST_PERIOD_S: Final = {"exporter": 1.0, "prometheus": 5.0}
 
 LEAST_ENERGY_S: Final = 10.0
 """Seconds between two states of the energy counter, at least: when the exporter looked is known to a second only."""
+
+NAMES_S: Final = 60.0
+"""Seconds until NVML is asked again for names of MIG instances that it did not know."""
 
 LONGEST_BACKOFF_S: Final = 15.0
 SKEW_S: Final = 30.0
@@ -84,6 +89,8 @@ class DcgmSource:
         Makes what tells new from old.
     environment : mapping
         See `hashwarden.serve.sources.dcgm_http`.
+    names : callable
+        See `hashwarden.serve.sources.nvml_names.instance_names`; asked only where there are MIG instances.
 
     Attributes
     ----------
@@ -104,10 +111,11 @@ class DcgmSource:
         backoff: Backoff | None = None,
         fresh: Callable[[], Fresh] = Fresh,
         environment: Mapping[str, str] = os.environ,
+        names: Callable[[], Mapping[str, str]] = instance_names,
     ) -> None:
         self._options, self._clock, self._unix, self._local = options, clock, unix, local
         self._backoff = backoff or Backoff(1.0, LONGEST_BACKOFF_S)
-        self._make_fresh, self._environment = fresh, environment
+        self._make_fresh, self._environment, self._ask_names = fresh, environment, names
         self._server: Prometheus | None = None
         self._address: Address | None = None
         self._forget()
@@ -120,7 +128,9 @@ class DcgmSource:
         self._last: tuple[bytes, dict[str, Series]] = (b"", {})
         self._energy: dict[str, tuple[float, Energy]] = {}
         self._error: HashwardenError | None = None
-        self._next_s = float("-inf")
+        self._next_s = self._named_s = float("-inf")
+        self._names: Mapping[str, str] = {}
+        self._instances: frozenset[str] = frozenset()
 
     def open(self) -> Sequence[Device]:
         """Ask once, to learn of the devices.
@@ -160,7 +170,7 @@ class DcgmSource:
         try:
             seen = self._ask()
         except HashwardenError as error:
-            self._error = error
+            self._error, self._instances = error, frozenset()  # who was away may have been cut up anew
             self._backoff.failed(now)
             raise
         self._error = None
@@ -177,12 +187,21 @@ class DcgmSource:
             seen = devices_of(self._server.samples(deadline), self.faults, federated=True)
         elif self._address is not None:
             seen = self._scraped(self._address, deadline)
-        wanted = {gpu: series for gpu, series in seen.items() if self._options.wants(series.device)}
+        named = self._named(seen)
+        wanted = {gpu: series for gpu, series in named.items() if self._options.wants(series.device)}
         if not wanted:
             which = ", ".join(self._options.gpus) or "any"
             raise NoDeviceError(f"no GPU of {len(seen)} there is {which}", "a number or UUID", "Correct it.")
         self.labels = {gpu: series.labels for gpu, series in wanted.items()}
         return wanted
+
+    def _named(self, seen: Mapping[str, Series]) -> dict[str, Series]:
+        """MIG instances by NVML's names, as every other source has them; by DCGM's where NVML is not to be had."""
+        instances, now = frozenset(gpu for gpu, one in seen.items() if one.device.mig is not None), self._clock()
+        late = not instances <= self._names.keys() and now - self._named_s >= NAMES_S
+        if instances and (instances != self._instances or late):
+            self._instances, self._names, self._named_s = instances, self._ask_names() or self._names, now
+        return {series.device.gpu: series for series in (_renamed(one, self._names) for one in seen.values())}
 
     def _scraped(self, address: Address, deadline: float) -> dict[str, Series]:
         body = fetch(address, deadline=deadline, most=MOST_BYTES, environment=self._environment)
@@ -253,3 +272,9 @@ class DcgmSource:
         self._energy[gpu] = (at, energy)
         watts = energy.watts(at, int(used))
         return {} if watts is None or limit <= 0 else {"energy_power_ratio": watts / limit}
+
+
+def _renamed(series: Series, names: Mapping[str, str]) -> Series:
+    device = series.device
+    name = names.get(device.alias)
+    return series if name is None else replace(series, device=replace(device, gpu=name))

@@ -41,7 +41,7 @@ class Series:
     Attributes
     ----------
     device : Device
-        A MIG instance is called ``GPU-…/7``: DCGM does not tell its own UUID.
+        A MIG instance is called ``GPU-…/7``, which is its alias too: DCGM does not tell its own UUID.
     raw : dict of int to float
         Values by number of the field (`hashwarden.serve.sources.dcgm_fields.channels`).
     labels : dict of str to str
@@ -101,7 +101,8 @@ def _device(labels: Mapping[str, str]) -> Device | None:
     if not _NUMBER.fullmatch(instance):
         return Device(uuid, number, name, driver=driver)
     profile = _clean(labels.get("GPU_I_PROFILE", ""))
-    return Device(f"{uuid}/{instance}", number, f"{name} MIG {profile}".strip(), driver=driver, mig=int(instance))
+    name, alias = f"{name} MIG {profile}".strip(), f"{uuid}/{int(instance)}"
+    return Device(alias, number, name, driver=driver, mig=int(instance), alias=alias)
 
 
 def _series(device: Device, samples: list[Sample], faults: Counter[str], federated: bool) -> Series:

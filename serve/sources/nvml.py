@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final, final
 
 from hashwarden.errors import HashwardenError, NoDeviceError
@@ -155,18 +156,18 @@ def _parts(nvml: Nvml, whole: Any, index: int, versions: tuple[str, str]) -> Ite
     architecture = 10 * major + minor
     mode = nvml.call("nvmlDeviceGetMigMode", whole)
     if not mode or mode[0] != 1:
-        yield _device(nvml, whole, index, architecture, versions, None), whole, whole
+        yield _device(nvml, whole, index, architecture, versions), whole, whole
         return
+    uuid = nvml.call("nvmlDeviceGetUUID", whole)
     for place in range(nvml.call("nvmlDeviceGetMaxMigDeviceCount", whole) or 0):
         part = nvml.call("nvmlDeviceGetMigDeviceHandleByIndex", whole, place)
         instance = None if part is None else nvml.call("nvmlDeviceGetGpuInstanceId", part)
         if instance is not None:
-            yield _device(nvml, part, index, architecture, versions, instance), part, whole
+            device = _device(nvml, part, index, architecture, versions)
+            yield replace(device, mig=instance, alias=f"{uuid}/{instance}" if uuid else ""), part, whole
 
 
-def _device(  # noqa: PLR0913, PLR0917
-    nvml: Nvml, handle: Any, index: int, architecture: int, versions: tuple[str, str], mig: int | None,  # noqa: ANN401
-) -> Device:  # fmt: skip
+def _device(nvml: Nvml, handle: Any, index: int, architecture: int, versions: tuple[str, str]) -> Device:  # noqa: ANN401
     uuid = nvml.call("nvmlDeviceGetUUID", handle) or f"GPU-without-UUID-{index}"
     name = nvml.call("nvmlDeviceGetName", handle) or ""
-    return Device(uuid, index, name, architecture, *versions, mig)
+    return Device(uuid, index, name, architecture, *versions)

@@ -51,6 +51,9 @@ class Device:
         Versions of the driver and of the CUDA that it brings, empty if unknown.
     mig : int or None
         GPU instance, None for a whole GPU.
+    alias : str
+        Another name of the same device: of a MIG instance ``GPU-…/7``, its GPU and its number, by which DCGM knows it;
+        empty if it has none.
     """
 
     gpu: str
@@ -60,6 +63,7 @@ class Device:
     driver: str = ""
     cuda: str = ""
     mig: int | None = None
+    alias: str = ""
 
 
 @final
@@ -170,7 +174,8 @@ class Options:
 
     def wants(self, device: Device) -> bool:
         """Whether the device is one of `gpus`: a number means the GPU and, where it is cut up, its MIG instances."""
-        return not self.gpus or device.gpu in self.gpus or str(device.index) in self.gpus
+        names = {device.gpu, device.alias or device.gpu, str(device.index)}
+        return not self.gpus or not names.isdisjoint(self.gpus)
 
 
 class Source(Protocol):

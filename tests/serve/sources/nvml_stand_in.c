@@ -148,7 +148,7 @@ int nvmlDeviceGetMigDeviceHandleByIndex(Device *d, unsigned index, Device **part
 int nvmlDeviceGetGpuInstanceId(Device *d, unsigned *id) {
     BEGIN(d);
     if (d->part < 0) return BAD_ARGUMENT;
-    *id = (unsigned)d->part + 7;
+    *id = number("same_instance", 0) ? 7 : (unsigned)d->part + 7;
     return OK;
 }
 int nvmlDeviceGetUUID(Device *d, char *text, unsigned n) {
