@@ -27,9 +27,12 @@ SAVING = (
 )
 FAMILY = (
     "import os, signal, time\n"
+    "ready, told = os.pipe()\n"
     "for _ in range(3):\n"
     "    if os.fork() == 0:\n"
-    "        os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60); os._exit(0)\n"
+    "        os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(told, b'x')\n"
+    "        time.sleep(60); os._exit(0)\n"
+    "for _ in range(3): os.read(ready, 1)\n"
     "print('up', flush=True); time.sleep(60)"
 )
 FORKING = (

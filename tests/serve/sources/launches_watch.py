@@ -70,8 +70,27 @@ class Watch:
         self.until(come)
         return found
 
-    def knows(self, pid):
-        self.until(lambda: any(key.pid == pid for key in self.source._tracer.libraries.users))
+    def users(self, *pids):
+        """Of these processes, those that are known to use a library that has probes, and which it is.
+
+        All of a machine are seen: tests that run beside this one, or a benchmark, may use a libcuda too.
+        """
+        libraries = self.source._tracer.libraries
+        known = tuple(libraries.users.items())
+        return {key.pid: inode for key, inode in known if key.pid in pids and inode in libraries.libraries}
+
+    def names(self, *pids):
+        """How many names of functions of these processes are known."""
+        names = self.source._tracer.names
+        return sum(len(names._handles.get(key, ())) for key in names.processes if key.pid in pids)
+
+    def knows(self, *pids):
+        self.until(lambda: set(self.users(*pids)) == set(pids))
+
+    def forgets(self, *pids):
+        libraries = self.source._tracer.libraries
+        self.until(lambda: not any(key.pid in pids for key in tuple(libraries.users)))
+        self.until(lambda: not self.names(*pids))
 
 
 def kernel(profile, name):

@@ -84,7 +84,9 @@ def test_every_way_to_launch_is_counted_with_its_name_and_threads(built, image, 
         assert profile.seconds == pytest.approx(BURST_S, rel=1.0)
         assert profile.dropped == 0
         counts = watch.source.counts
-        assert counts["libraries"] == counts["processes"] == 1
+        libraries = watch.source._tracer.libraries
+        assert set(watch.users(caller.pid)) == {caller.pid}
+        assert (counts["libraries"], counts["processes"]) == (len(libraries.libraries), len(libraries.users))
         assert not any(counts[name] for name in counts if name.startswith(("lost", "unreadable", "refused", "gone")))
 
 

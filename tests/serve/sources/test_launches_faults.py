@@ -83,6 +83,13 @@ def test_probes_of_launches_stay_for_the_burst_only_and_none_outlives_the_agent(
         watch.until(lambda: bytes_("cuModuleGetFunction") == plain["cuModuleGetFunction"])
 
 
+def descendant(pid):
+    """The last of a line of only children."""
+    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        (pid,) = map(int, children)
+    return pid
+
+
 def test_a_deleted_library_and_one_in_a_container_are_found_and_let_go(built, image, tmp_path, monkeypatch):
     monkeypatch.setattr(launches_libraries, "_FIRST_WAIT_S", 0.1)
     library, program = built
@@ -96,7 +103,10 @@ def test_a_deleted_library_and_one_in_a_container_are_found_and_let_go(built, im
             copy.unlink()
             assert hidden.pid < gone.pid  # it lives in PIDs of its own
             assert not (inner / "libcuda.so.1").exists()
-            watch.until(lambda: watch.source.counts["libraries"] == 2)
+            pids = gone.pid, descendant(hidden.process.pid)
+            watch.knows(*pids)
+            inodes = set(watch.users(*pids).values())
+            assert len(inodes) == 2
             for caller, name in ((gone, b"of_deleted"), (hidden, b"of_container")):
                 caller.ask(f"load {image}")
                 caller.find(name)
@@ -105,10 +115,11 @@ def test_a_deleted_library_and_one_in_a_container_are_found_and_let_go(built, im
                 gone.ask("launch cuLaunchKernel 0 1 1 1 32 1 1 5 2000")
                 hidden.ask("launch cuLaunchKernel 0 1 1 1 32 1 1 6 2000")
 
-            seen = {k.name: k.launches for p in watch.during(act).values() for k in p.kernels}
+            found = watch.during(act)
+            seen = {k.name: k.launches for pid in pids for k in found[pid].kernels}
             assert seen == {"of_deleted": 5, "of_container": 6}
-        watch.until(lambda: watch.source.counts["libraries"] == watch.source.counts["processes"] == 0)
-        watch.until(lambda: watch.source.counts["names"] == 0)
+        watch.forgets(*pids)
+        watch.until(lambda: not inodes & set(watch.source._tracer.libraries.libraries))
 
 
 def test_a_library_that_is_probed_twice_counts_once(built, image, tmp_path):
@@ -171,13 +182,17 @@ def test_forked_children_are_seen_without_names_and_exec_begins_anew(built, imag
 
 def test_a_storm_of_short_processes_leaves_nothing_behind(built, image):
     library, program = built
+    commands = f"load {image}\nfind 0 {b'short'.hex()}\nlaunch cuLaunchKernel 0 1 1 1 32 1 1 9 2000\n" * 3
+    pids = set()
     with Watch(library) as watch:
         for i in range(60):
-            commands = f"load {image}\nfind 0 {b'short'.hex()}\nlaunch cuLaunchKernel 0 1 1 1 32 1 1 9 2000\n" * 3
-            subprocess.run([program, library], input=commands.encode(), stdout=subprocess.DEVNULL, check=True)
+            with subprocess.Popen([program, library], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+                process.communicate(commands.encode())
+            assert process.returncode == 0
+            pids.add(process.pid)
             if i % 20 == 0:
                 watch.read()
-        watch.until(lambda: watch.source.counts["names"] == watch.source.counts["processes"] == 0)
+        watch.forgets(*pids)
         assert watch.source.counts["lost_loads"] == watch.source.counts["lost_look_ups"] == 0
 
 
@@ -234,7 +249,7 @@ def test_a_process_that_gets_the_pid_of_one_that_ended_is_another(built, image):
             first.ask(f"load {image}")
             first.find(b"first")
             first.ask("launch cuLaunchKernel 0 1 1 1 32 1 1 5 2000")
-            watch.until(lambda: watch.source.counts["names"] == 1)
+            watch.until(lambda: watch.names(first.pid) == 1)
             keys = [ProcessKey(first.pid, started(first.pid))]
         time.sleep(0.05)  # the kernel tells starts in hundredths of a second
         for _ in range(100):  # others start processes too
