@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import io
 import os
+import re
 import socket
 import ssl
 import time
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast, final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from hashwarden.errors import DataError, NoDeviceError, UsageError
 from hashwarden.serve.scan.text import printable, shorten
@@ -31,6 +32,9 @@ CA_FILE: Final = "HASHWARDEN_DCGM_CA_FILE"
 
 _MOST_TOKEN: Final = 16_384
 _CHUNK: Final = 65_536
+_SECRET: Final = re.compile(r"token|secret|passw|credential|auth|api[-_]?key|signature", re.IGNORECASE)
+"""In a URL, where process lists, configuration files and errors would show it."""
+
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -67,6 +71,8 @@ class Address:
             raise UsageError(f"a URL that cannot be read ({error})", "http:// or https://", remedy) from error
         if parts.username is not None or parts.password is not None:
             raise UsageError("a URL with a user or a password", "one without", remedy)
+        if any(_SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+            raise UsageError("a URL with what looks like a secret after its '?'", "one without", remedy)
         if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii() or not url.isprintable():
             raise UsageError(f"the URL {shorten(printable(url), 100)!r}", "http://HOST or https://HOST", remedy)
         return cls(url, parts)

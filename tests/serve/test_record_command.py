@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import json
 import os
 import shutil
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,6 +23,11 @@ from hashwarden.serve.journal import journal_of
 from hashwarden.version import __version__
 
 PROGRAM = [sys.executable, "-c", "from hashwarden.cli import main; main()", "record"]
+SPEC = importlib.util.spec_from_file_location(
+    "record_dcgm_server", Path(__file__).parent / "sources" / "dcgm_server.py"
+)
+server = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(server)
 OPERATOR = ["--label", "training", "--labelled-by", "operator:jane"]
 
 
@@ -290,3 +298,44 @@ def test_without_a_driver_it_says_so(environment, control, tmp_path):
     done = record(environment, "--output", tmp_path / "t.parquet")
     assert done.returncode == 6
     assert "Install NVIDIA's driver" in done.stderr
+
+
+def test_an_exporter_elsewhere_is_recorded_by_its_address(environment, tmp_path):
+    path, watts = tmp_path / "t.parquet", itertools.count(300)
+
+    class Growing(server.Exporter):
+        @property
+        def body(self):
+            return server.page(power=next(watts))
+
+        @body.setter
+        def body(self, _):
+            pass
+
+    with server.serving(make=Growing) as exporter:
+        done = record(environment, "--output", path, "--source", "dcgm", "--dcgm-url", exporter.url, "--period", 0.5,
+                      "--seconds", 4)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (run,) = read_runs(path)
+    assert (run.info.parameters["gpu_uuid"], run.info.parameters["sources"]) == (server.GPUS[0], ["dcgm"])
+    power = column(run, "power_watts")
+    assert np.isfinite(power).any()
+    assert (np.diff(power[np.isfinite(power)]) > 0).all()
+    assert exporter.asked[0][0] == "/metrics"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--dcgm-url", "http://127.0.0.1:1/metrics"], "an address without the source 'dcgm'"),
+        (["--source", "dcgm", "--dcgm-url", "http://h/", "--prometheus-url", "http://p/"], "one of them"),
+        (["--source", "dcgm", "--dcgm-url", "http://jane:hunter2@h/metrics"], "a URL with a user or a password"),
+        (["--source", "dcgm", "--dcgm-url", "http://h/metrics?access_token=hunter2"], "looks like a secret"),
+        (["--source", "dcgm", "--prometheus-url", "http://h/?API-Key=hunter2"], "looks like a secret"),
+    ],
+)
+def test_addresses_that_cannot_be_meant_are_refused_and_secrets_not_repeated(environment, tmp_path, flags, words):
+    done = record(environment, "--output", tmp_path / "t.parquet", *flags)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr

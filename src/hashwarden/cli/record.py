@@ -13,6 +13,8 @@ def record_command(  # noqa: PLR0913, PLR0917
     seconds: flags.Seconds = 60.0,
     period: flags.Period = 0.1,
     source: flags.Source = None,
+    dcgm_url: flags.DcgmUrl = "",
+    prometheus_url: flags.PrometheusUrl = "",
     replay: flags.Replay = None,
     recover: flags.Recover = False,
     label: flags.Label = "",
@@ -45,6 +47,7 @@ def record_command(  # noqa: PLR0913, PLR0917
             replay=replay, recover=recover, label=label, family=family, strategy=strategy, labelled_by=labelled_by,
             workload=workload, size=size, engine=engine, settings=tuple(change or ()), evasion=evasion,
             evasion_settings=tuple(evasion_change or ()), company=tuple(company or ()), seed=seed, cut_s=cut,
-            start_limit_s=start_limit, everything=everything, within_s=within,
+            start_limit_s=start_limit, everything=everything, within_s=within, dcgm_url=dcgm_url,
+            prometheus_url=prometheus_url,
         )
     )  # fmt: skip

@@ -13,6 +13,7 @@ __all__ = [
     "Change",
     "Company",
     "Cut",
+    "DcgmUrl",
     "Engine",
     "Evasion",
     "EvasionChange",
@@ -23,6 +24,7 @@ __all__ = [
     "LabelledBy",
     "Output",
     "Period",
+    "PrometheusUrl",
     "Recover",
     "Replay",
     "Seconds",
@@ -43,7 +45,18 @@ Output = Annotated[
 Gpu = Annotated[list[str] | None, typer.Option(help="Number or UUID, MIG too; all if none. Example: --gpu 0")]
 Seconds = Annotated[float, typer.Option(help="How long; 0 until Ctrl-C. Example: --seconds 600", min=0)]
 Period = Annotated[float, typer.Option(help="Seconds between samples, 0.1 to 60. Example: --period 1")]
-Source = Annotated[list[str] | None, typer.Option(help="nvml, pm, replay; nvml if none. Example: --source pm")]
+Source = Annotated[list[str] | None, typer.Option(help="nvml, dcgm, pm, replay; nvml if none. Example: --source pm")]
+DcgmUrl = Annotated[
+    str,
+    typer.Option(
+        help="Where dcgm-exporter answers; a token only in a file, which HASHWARDEN_DCGM_TOKEN_FILE names. "
+        "Example: --source dcgm --dcgm-url http://127.0.0.1:9400/metrics"
+    ),
+]
+PrometheusUrl = Annotated[
+    str,
+    typer.Option(help="A Prometheus server for dcgm. Example: --prometheus-url 'http://prometheus:9090/?Hostname=n1'"),
+]
 Replay = Annotated[Path | None, typer.Option(help="The trace of the source replay. Example: --replay r.parquet")]
 Recover = Annotated[bool, typer.Option("--recover", help="Make a trace of what a killed recorder left, and end.")]
 Label = Annotated[str, typer.Option(help="What the job does. Example: --label training", rich_help_panel=LIVE)]

@@ -56,6 +56,8 @@ class Request:
     start_limit_s: float
     everything: bool
     within_s: float
+    dcgm_url: str = ""
+    prometheus_url: str = ""
 
 
 @final
@@ -104,6 +106,10 @@ def _check(request: Request) -> None:
         raise UsageError("--workload and --all", "one of them", "Choose.")
     if request.evasion and not starts:
         raise UsageError("an evasion without a workload", "--workload", "To name what a job does, use --strategy.")
+    if (request.dcgm_url or request.prometheus_url) and "dcgm" not in request.sources:
+        raise UsageError("an address without the source 'dcgm'", "--source dcgm", "Add it, or leave the address out.")
+    if request.dcgm_url and request.prometheus_url:
+        raise UsageError("--dcgm-url and --prometheus-url", "one of them", "Choose who is asked.")
     if "replay" in request.sources and starts:
         raise UsageError("a workload with the source 'replay'", "a live source", "Leave one of them out.")
     if starts:
@@ -113,7 +119,10 @@ def _check(request: Request) -> None:
 @contextmanager
 def _ready(request: Request) -> Iterator[_Ready]:
     owner = Owner()
-    options = Options(request.gpus, request.period_s, own_pids=owner, trace=request.replay, burst_s=_burst_s(request))
+    options = Options(
+        request.gpus, request.period_s, own_pids=owner, trace=request.replay, burst_s=_burst_s(request),
+        dcgm_url=request.dcgm_url or Options().dcgm_url, prometheus_url=request.prometheus_url,
+    )  # fmt: skip
     runner = Runner(makers(request.sources, options))
     stop = Event()
     try:

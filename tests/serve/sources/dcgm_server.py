@@ -73,9 +73,9 @@ class Exporter:
 
 
 @contextmanager
-def serving(secure: ssl.SSLContext | None = None) -> Iterator[Exporter]:
+def serving(secure: ssl.SSLContext | None = None, make: Callable[[], Exporter] = Exporter) -> Iterator[Exporter]:
     """A server in a thread; what hangs in it ends with it."""
-    exporter = Exporter()
+    exporter = make()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
