@@ -257,7 +257,10 @@ def _place_claimed(placed: Placed, gpu: str, processes: Processes) -> None:
 def _place_asked(placed: Placed, processes: Processes) -> None:
     """Jobs of processes that somebody asked about are jobs, though no device shows them."""
     for process in processes:
-        if process.asked and process.job is not None:
-            placed.by_key.setdefault(process.job.key, replace(process.job, gpus=()))
-            if ESCAPED in process.job.labels:
-                placed.labels.setdefault(process.job.key, {})[ESCAPED] = "1"
+        job = process.job
+        if not process.asked or job is None:
+            continue
+        if job.key not in placed.by_key:  # one copy a job, not one a process: that was half of what a tick cost
+            placed.by_key[job.key] = replace(job, gpus=())
+        if ESCAPED in job.labels:
+            placed.labels.setdefault(job.key, {})[ESCAPED] = "1"
