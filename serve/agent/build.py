@@ -235,7 +235,8 @@ def _options(config: Config, clocks: Clocks, table: JobTable, board: LaunchBoard
     known: dict[str, int] = {}
     options = Options(
         gpus=section.gpus, period_s=config.period_s, own_pids=table.own_pids, owner=table.owner,
-        watched=table.watches, board=board, trace=section.trace, burst_s=section.burst_s, every_s=section.every_s,
+        owner_of=table.owner_of, watched=table.watches, board=board, trace=section.trace,
+        burst_s=section.burst_s, every_s=section.every_s,
         dcgm_url=section.dcgm_url, prometheus_url=section.prometheus_url, clock=clocks.monotonic, unix=clocks.unix,
         code_cpu_ratio=section.code_cpu_ratio, architecture=lambda gpu: known.get(gpu, 0),
     )  # fmt: skip

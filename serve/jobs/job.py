@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, final
+from typing import Final, Literal, NamedTuple, final
 
 __all__ = ["UNKNOWN", "Job", "JobKind", "Owner", "ProcessKey"]
 
@@ -14,9 +14,10 @@ UNKNOWN: Final = ""
 
 
 @final
-@dataclass(frozen=True, slots=True, order=True)
-class ProcessKey:
+class ProcessKey(NamedTuple):
     """A process of this machine since it was booted; PIDs come again, this pair does not.
+
+    A tuple, for tables of processes are looked up thousands of times a second, and a data class is hashed in Python.
 
     Attributes
     ----------

@@ -134,6 +134,15 @@ class JobTable:
             process.asked = True
             return Owner(process.job.key, self._gpus_of(process, process.job))
 
+    def owner_of(self, key: ProcessKey) -> Owner | None:
+        """As `owner`, of a process that is watched already, without a look at /proc; None if it is not watched."""
+        with self._lock:
+            process = self._processes.get(key)
+            if process is None or process.job is None:
+                return None
+            process.asked = True
+            return Owner(process.job.key, self._gpus_of(process, process.job))
+
     def watches(self, pid: int) -> bool:
         """Whether a process is known as some job's by now. Nothing is looked up, and nothing kept.
 

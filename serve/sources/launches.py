@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from hashwarden.errors import PrivilegeError
 from hashwarden.serve.jobs.job import Owner, ProcessKey
@@ -41,6 +41,14 @@ def make(options: Options) -> LaunchesSource:
     return LaunchesSource(options)
 
 
+class _Asked(NamedTuple):
+    """Whose a process was when that was asked last; one without devices is asked about soon, then less often."""
+
+    owner: Owner | None
+    times: int
+    due_s: float
+
+
 @final
 class LaunchesSource:
     """Traces launches in the background, and gives what each burst saw.
@@ -63,8 +71,8 @@ class LaunchesSource:
         self._options, self._places, self._clock = options, places, clock
         self._tracer: Tracer | None = None
         self._novelty = Novelty()
-        self._owned: dict[ProcessKey, Owner] = {}
-        self._read_s, self._owned_s = 0.0, float("-inf")
+        self._asked: dict[ProcessKey, _Asked] = {}
+        self._read_s = 0.0
 
     def open(self) -> Sequence[Device]:
         """Place the probes for rare calls; speaks of devices that others name.
@@ -143,15 +151,22 @@ class LaunchesSource:
     def _known(self, processes: set[ProcessKey]) -> dict[ProcessKey, Owner]:
         """As `_owners`, but as of some seconds ago: asking for 200 processes costs more than all else a second."""
         now = self._clock()
-        if now - self._owned_s >= OWNED_S:
-            self._owned, self._owned_s = {}, now
-        fresh = self._owners(processes - self._owned.keys())
-        self._owned |= {process: owner for process, owner in fresh.items() if owner.gpus}
-        return {process: owner for process in processes if (owner := self._owned.get(process) or fresh.get(process))}
+        due = [one for one in processes if one not in self._asked or now >= self._asked[one].due_s]
+        for one in due:
+            before, owner = self._asked.get(one), self._owner(one)
+            times = 1 if before is None else before.times + 1
+            wait_s = OWNED_S if owner is not None and owner.gpus else min(float(times), OWNED_S)
+            self._asked[one] = _Asked(owner, times, now + wait_s)
+        if len(self._asked) > 2 * len(processes) + 64:
+            self._asked = {one: asked for one, asked in self._asked.items() if one in processes}
+        return {one: owner for one in processes if (owner := self._asked[one].owner) is not None}
 
     def _owners(self, processes: set[ProcessKey]) -> dict[ProcessKey, Owner]:
-        found = {process: self._options.owner(process.pid) for process in processes}
-        return {process: owner for process, owner in found.items() if owner is not None}
+        return {process: owner for process in processes if (owner := self._owner(process)) is not None}
+
+    def _owner(self, process: ProcessKey) -> Owner | None:
+        known = self._options.owner_of
+        return (known(process) if known else None) or self._options.owner(process.pid)
 
     def _launched(self, burst: Sequence[Window]) -> dict[tuple[str, str], dict[str, float]]:
         """Channels by job and device."""

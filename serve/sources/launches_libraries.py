@@ -104,6 +104,16 @@ class Libraries:
         Whether a process belongs to a job: those are looked at more often.
     proc : Path
     standard : tuple of Path
+
+    Attributes
+    ----------
+    libraries : dict of str to Library
+        Those with probes, by device and inode.
+    users : dict of ProcessKey to str
+        Which process uses which.
+    changes : int
+        Grows whenever one of the two changes.
+    refused : int
     """
 
     def __init__(
@@ -114,7 +124,10 @@ class Libraries:
         self.libraries: dict[str, Library] = {}
         self.users: dict[ProcessKey, str] = {}
         self.refused = self._count = 0
+        self.changes = 0
         self._all_read = False
+        self._names: set[str] = set()
+        self._new: set[int] = set()
         self._waiting: dict[int, _Waiting] = {}
         self._users_by_pid: dict[int, ProcessKey] = {}
         for path in standard:
@@ -125,12 +138,8 @@ class Libraries:
 
     def look(self, now_s: float) -> set[ProcessKey]:
         """Find new processes and libraries; gives the users that have gone."""
-        pids = {int(name) for name in os.listdir(self._proc) if name.isdecimal()}  # noqa: PTH208  a Path each is dear
-        gone = {key for pid, key in self._users_by_pid.items() if pid not in pids}
-        self.forget(gone)
-        self._waiting = {pid: wait for pid, wait in self._waiting.items() if pid in pids}
-        due = [pid for pid in pids if pid not in self._users_by_pid and self._is_due(pid, now_s)]
-        due.sort(key=lambda pid: pid in self._waiting)  # the new ones first
+        gone = self._compare()
+        due = [*self._new, *(pid for pid, wait in self._waiting.items() if self._is_due(pid, wait, now_s))]
         for pid in due[:MOST_READS] if self._all_read else due:
             self.see(pid, now_s)
         self._all_read = True
@@ -154,19 +163,23 @@ class Libraries:
             self.users[key] = mapping.inode
             self._users_by_pid[pid] = key
             self._waiting.pop(pid, None)
+            self._new.discard(pid)
+            self.changes += 1
             self._take(mapping, standing=False)
             return
         before = self._waiting.get(pid)
         wait = _FIRST_WAIT_S if before is None or before.started != began else before.wait_s * 2
         longest = _WATCHED_WAIT_S if self._watched(pid) else _LONGEST_WAIT_S
         self._waiting[pid] = _Waiting(began, min(wait, longest), now_s + min(wait, longest))
+        self._new.discard(pid)
 
     def forget(self, gone: set[ProcessKey]) -> None:
         """Processes have ended."""
         for key in gone:
-            self.users.pop(key, None)
+            self.changes += self.users.pop(key, None) is not None
             if self._users_by_pid.get(key.pid) == key:
                 del self._users_by_pid[key.pid]
+                self._new.add(key.pid)  # if the number is still there, it is another's
 
     def attach_burst(self) -> None:
         """Probe the frequent calls."""
@@ -188,9 +201,21 @@ class Libraries:
         while self.libraries:
             self.libraries.popitem()[1].close()
 
-    def _is_due(self, pid: int, now_s: float) -> bool:
-        waiting = self._waiting.get(pid)
-        return waiting is None or waiting.due_s <= now_s or (waiting.wait_s > _WATCHED_WAIT_S and self._watched(pid))
+    def _compare(self) -> set[ProcessKey]:
+        """Which processes there are now: mostly those of the look before, so only what differs becomes a number."""
+        names = set(filter(str.isdecimal, os.listdir(self._proc)))  # noqa: PTH208  a Path each is dear
+        went = {int(name) for name in self._names - names}
+        self._new.update(int(name) for name in names - self._names)
+        self._names = names
+        for pid in went:
+            self._waiting.pop(pid, None)
+        gone = {self._users_by_pid[pid] for pid in went if pid in self._users_by_pid}
+        self.forget(gone)
+        self._new = {pid for pid in self._new if str(pid) in names and pid not in self._users_by_pid}
+        return gone
+
+    def _is_due(self, pid: int, wait: _Waiting, now_s: float) -> bool:
+        return wait.due_s <= now_s or (wait.wait_s > _WATCHED_WAIT_S and self._watched(pid))
 
     def _take(self, mapping: Mapping, *, standing: bool) -> None:
         if mapping.inode in self.libraries:
@@ -210,9 +235,11 @@ class Libraries:
         library.always, refused = library.uprobes.attach(library.path, library.offsets, ALWAYS)
         self.refused += refused
         self.libraries[mapping.inode] = library
+        self.changes += 1
 
     def _release(self) -> None:
         used = set(self.users.values())
         for inode in [i for i, library in self.libraries.items() if not library.standing and i not in used]:
             if not self.libraries[inode].burst:
                 self.libraries.pop(inode).close()
+                self.changes += 1

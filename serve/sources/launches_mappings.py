@@ -42,17 +42,17 @@ def mapped_library(pid: int, proc: Path = Path("/proc")) -> Mapping | None:
     PermissionError
         If the kernel does not show it.
     """
-    folder = proc / str(pid)
+    folder = f"{proc}/{pid}"
     rest, seen = b"", 0
     try:
-        with (folder / "maps").open("rb", buffering=0) as file:
+        with open(f"{folder}/maps", "rb", buffering=0) as file:  # noqa: PTH123  a Path is as dear as the reading
             while seen < MOST_BYTES and (chunk := file.read(_CHUNK)):
                 seen += len(chunk)
                 lines, _, rest = (rest + chunk).rpartition(b"\n")
                 found = _LINE.search(lines) if b"/libcuda.so" in lines else None
                 if found:
                     place, device, inode = (part.decode() for part in found.groups())
-                    return Mapping(f"{device}:{inode}", str(folder / "map_files" / _unpadded(place)))
+                    return Mapping(f"{device}:{inode}", f"{folder}/map_files/{_unpadded(place)}")
                 rest = rest[-2 * _CHUNK :]
     except (FileNotFoundError, ProcessLookupError):
         pass

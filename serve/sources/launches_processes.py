@@ -17,14 +17,21 @@ _KEPT: Final = 3
 """Processes that had one PID, newest first: what they did may be told in any order."""
 _STARTED: Final = 19
 """Of the fields after the name, which may hold spaces and brackets: field 22 of all."""
+_MOST_BYTES: Final = 4096
 
 
 def started(pid: int, proc: Path = Path("/proc")) -> int | None:
     """Clock ticks from boot to the start of a process; None if there is none."""
+    try:  # no Path and no file object: this is asked of every process, each burst
+        file = os.open(f"{proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
     try:
-        return int((proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[_STARTED])
+        return int(os.read(file, _MOST_BYTES).rpartition(b")")[2].split(maxsplit=_STARTED + 1)[_STARTED])
     except (OSError, ValueError, IndexError):
         return None
+    finally:
+        os.close(file)
 
 
 @final
@@ -40,9 +47,20 @@ class Processes:
         self._proc = proc
         self._known: OrderedDict[int, tuple[ProcessKey, ...]] = OrderedDict()
 
-    def at(self, pid: int, time_ns: int) -> ProcessKey | None:
-        """The process that had a PID at a time since boot; None if that cannot be told."""
-        began = started(pid, self._proc)
+    def began(self, pid: int) -> int | None:
+        """See `started`."""
+        return started(pid, self._proc)
+
+    def at(self, pid: int, time_ns: int, began: int | None = None) -> ProcessKey | None:
+        """The process that had a PID at a time since boot; None if that cannot be told.
+
+        Parameters
+        ----------
+        pid, time_ns : int
+        began : int, optional
+            What `began` said after that time; asked now if None.
+        """
+        began = started(pid, self._proc) if began is None else began
         if began is not None:
             self._remember(ProcessKey(pid, began))
         return next((key for key in self._known.get(pid, ()) if _began_before(key.started, time_ns)), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, final
 
 import numpy as np
@@ -61,6 +62,11 @@ class Lost:
     unreadable: int = 0
 
 
+@cache
+def _none(key: np.dtype[Any], value: np.dtype[Any]) -> Rows:
+    return np.zeros(0, [*key.descr, *value.descr])
+
+
 @final
 class Tables:
     """All maps; sizes are fixed, so that no process can make them grow (6 MiB of the kernel's memory in all)."""
@@ -110,6 +116,8 @@ class Tables:
 
     def _take(self, name: str, key: np.dtype[Any], value: np.dtype[Any]) -> Rows:
         keys, values = self.maps[name].take()
+        if not keys:  # most looks, of which there are two a second
+            return _none(key, value)
         left, right = np.frombuffer(keys, key), np.frombuffer(values, value)
         rows = np.zeros(len(left), [*key.descr, *value.descr])
         for part in (left, right):

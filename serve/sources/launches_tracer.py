@@ -107,6 +107,7 @@ class Tracer:
         self._loads: dict[ProcessKey, int] = {}
         self._since_burst: dict[ProcessKey, int] = {}
         self._users: frozenset[ProcessKey] = frozenset()
+        self._changes = -1
         self._loaded_ns: OrderedDict[ProcessKey, int] = OrderedDict()
         self.beat_s = clock()
         with ExitStack() as stack:
@@ -173,12 +174,15 @@ class Tracer:
         for process in gone:
             self.names.forget(process)
             self._loaded_ns.pop(process, None)
-        with self._lock:
-            self._users = self._probed()
+        self._tell_users()
 
-    def _probed(self) -> frozenset[ProcessKey]:
-        libraries = self.libraries.libraries
-        return frozenset(key for key, inode in self.libraries.users.items() if inode in libraries)
+    def _tell_users(self) -> None:
+        """Those that use a probed library, anew if that may have changed."""
+        if self._changes != self.libraries.changes:
+            self._changes, libraries = self.libraries.changes, self.libraries.libraries
+            users = frozenset(key for key, inode in self.libraries.users.items() if inode in libraries)
+            with self._lock:
+                self._users = users
 
     def _drain(self) -> None:
         now = self._clock()
@@ -197,9 +201,7 @@ class Tracer:
                 self._count(process, int(row["count"]), int(row["last"]))
         for pid in fresh:
             self.libraries.see(pid, now)
-        if fresh:
-            with self._lock:
-                self._users = self._probed()
+        self._tell_users()
 
     def _learn(self, process: ProcessKey | None, event: Event) -> None:
         if process is None:
@@ -236,9 +238,11 @@ class Tracer:
             had = self.libraries.detach_burst()
         self._drain()
         looked_at = [key for key, inode in self.libraries.users.items() if inode in had]
-        dead = {key for key in looked_at if not self._processes.alive(key)}
+        began = {key.pid: self._processes.began(key.pid) for key in looked_at}  # read once, and used for both
+        dead = {key for key in looked_at if began[key.pid] != key.started}
         found, gone = windows(
-            self._tables.take_launches(), self._tables.take_bursts(), self._processes.at, self.names,
+            self._tables.take_launches(), self._tables.take_bursts(),
+            lambda pid, time_ns: self._processes.at(pid, time_ns, began.get(pid)), self.names,
             [key for key in looked_at if key not in dead],
             start_s=start, seconds=seconds, loads=self._since_burst, loaded_ns=self._loaded_ns,
         )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashwarden.model.channels import CHANNELS, INDEX
-from hashwarden.serve.jobs.job import Owner
+from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.launch_board import LaunchBoard
 from hashwarden.serve.sources.helpers import Helpers
 
@@ -127,6 +127,9 @@ class Options:
         known, or if it belongs to several.
     owner : callable
         From a PID to the job that it belongs to and the devices that it works on; None if it is nobody's business.
+    owner_of : callable, optional
+        As `owner`, for a process that was identified before, from what is known of it already: no read of /proc. None
+        from it means that it is not known; `owner` is asked then. Always `owner` if None.
     watched : callable, optional
         Whether a PID is known as some job's; nothing is looked up. By `owner` if None.
     architecture : callable
@@ -157,6 +160,7 @@ class Options:
     period_s: float = 1.0
     own_pids: Callable[[str], frozenset[int]] = field(default=_no_pids)
     owner: Callable[[int], Owner | None] = field(default=_no_owner)
+    owner_of: Callable[[ProcessKey], Owner | None] | None = None
     watched: Callable[[int], bool] | None = None
     architecture: Callable[[str], int] = field(default=_no_architecture)
     board: LaunchBoard = field(default_factory=LaunchBoard)
