@@ -114,9 +114,7 @@ def _asked(  # noqa: PLR0913, PLR0917
     before = case.steps.get(rung.name)
     attempt = 1 + (before.attempt if before else 0)
     expires = unix_s + policy.action_expires_minutes * 60
-    parameters = {"rule": grounds.name, "step": rung.name}
-    if kind is ActionKind.THROTTLE:
-        parameters["watts_ratio"] = f"{ladder.throttle_watts_ratio:g}"
+    parameters = {"rule": grounds.name, "step": rung.name} | _parameters(kind, ladder)
     action = Action(
         _action_id(case.id, rung.name, attempt), kind, seen.job, case.id,
         _to_owner(case, rung, grounds, policy), unix_s, expires, parameters,
@@ -129,6 +127,15 @@ def _asked(  # noqa: PLR0913, PLR0917
     words = f"{rung.name}: {kind} {'would be asked for (dry run)' if dry else 'is asked for'}"
     case = case.stepping(rung.name, step).having(waiting="").noting(words, unix_s)
     return Move(case, "told" if dry else "asked", action, words)
+
+
+def _parameters(kind: ActionKind, ladder: Ladder) -> dict[str, str]:
+    """What the scheduler has to know of the ladder."""
+    if kind is ActionKind.THROTTLE:
+        return {"watts_ratio": f"{ladder.throttle_watts_ratio:g}"}
+    if kind is ActionKind.EVICT and ladder.despite_budgets != "none":
+        return {"despite_budgets": ladder.despite_budgets, "evict_wait_s": f"{ladder.evict_wait_minutes * 60:g}"}
+    return {}
 
 
 def _action_id(case: str, step: str, attempt: int) -> str:

@@ -9,6 +9,7 @@ from hashwarden.serve.jobs.job import JobKind
 from hashwarden.serve.policy.exemptions import run_out
 from hashwarden.serve.policy.ladder import action_kind
 from hashwarden.serve.policy.schema import ENDING, Act, Policy, Quota, Rule
+from hashwarden.serve.schedulers.scheduler import ActionKind
 
 __all__ = ["remarks"]
 
@@ -34,10 +35,17 @@ def remarks(policy: Policy, unix_s: float) -> Iterator[str]:
             yield f"{one.name}: {one.action} needs nobody's approval"
         if "nvml" in one.act_tiers and one.action is not Act.NONE:
             yield f"{one.name}: acts on plain NVML evidence, where the model is weak"
+        if one.despite_budgets != "none" and not _evicts(one):
+            yield f"{one.name}: despite_budgets is about evictions of pods, and it asks for none"
         yield from _powerless(one)
     if any(quota.agents for quota in policy.quotas) and policy.agents.nobody:
         yield "a quota is for agents, and [agents] names none"
     yield from (words for _, words in run_out(policy, unix_s))
+
+
+def _evicts(one: Rule | Quota) -> bool:
+    pods = not one.kinds or "kubernetes" in one.kinds
+    return pods and action_kind(one.action, "kubernetes") is ActionKind.EVICT
 
 
 def _powerless(one: Rule | Quota) -> Iterator[str]:

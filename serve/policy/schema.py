@@ -73,6 +73,13 @@ class Ladder(Part):
     act_if_warning_refused: bool = Field(
         default=False, description="Act though the scheduler would not deliver a warning"
     )
+    despite_budgets: Literal["none", "own", "all"] = Field(
+        default="none",
+        description="Delete a pod whose disruption budgets block its eviction; own: where they protect nobody else",
+    )
+    evict_wait_minutes: Minutes = Field(
+        default=5.0, ge=0, le=720, description="How long such budgets are heeded, with despite_budgets"
+    )
     require_approval: tuple[Act, ...] | None = Field(
         default=None, description="Acts that a person approves; absent: as above"
     )
@@ -258,6 +265,10 @@ class Policy(Part):
         drains = [one.name for one in ladders if one.action is Act.DRAIN and not self.needs_approval(one)]
         if drains:
             raise ValueError(f"{drains[0]}: 'drain' takes a node from everybody, and always needs approval")
+        for one in ladders:
+            if one.despite_budgets != "none" and one.evict_wait_minutes > self.action_expires_minutes / 2:
+                raise ValueError(f"{one.name}: evict_wait_minutes: at most half of action_expires_minutes, or the "
+                                 "eviction is dropped before it becomes a deletion")  # fmt: skip
         return self
 
     def needs_approval(self, ladder: Ladder, act: Act | None = None) -> bool:

@@ -14,15 +14,14 @@ from typing import Final, final
 from hashwarden.serve.scan.text import printable, shorten
 from hashwarden.serve.schedulers.kubernetes_access import find_access
 from hashwarden.serve.schedulers.kubernetes_api import Answer, ApiAway, KubernetesApi
+from hashwarden.serve.schedulers.kubernetes_end import PodEnd
 from hashwarden.serve.schedulers.kubernetes_event import emit
 from hashwarden.serve.schedulers.kubernetes_node import cordon, uncordon
 from hashwarden.serve.schedulers.kubernetes_pod import (
     PodPlace,
     annotate,
     annotations_of,
-    delete,
     ends_soon,
-    evict,
     get_pod,
     place_of_job,
 )
@@ -56,9 +55,11 @@ class Kubernetes:
         Seconds since 1970.
     sleep : callable
         Waits for so many seconds.
+    steady : callable
+        Seconds of a clock that nobody sets.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  three clocks
         self,
         api: KubernetesApi,
         node: str,
@@ -66,8 +67,10 @@ class Kubernetes:
         grace_s: float = 10.0,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._node, self._grace_s, self._clock, self._sleep = api, node, grace_s, clock, sleep
+        self._ending = PodEnd(api, steady)
 
     @property
     def kinds(self) -> frozenset[ActionKind]:
@@ -127,24 +130,24 @@ class Kubernetes:
             if _STATIC in annotations_of(pod.body):
                 return Outcome(action.id, Result.REFUSED, "a static pod: a file on its node starts it")
             if pod.body["metadata"].get("deletionTimestamp") and ends_soon(pod.body):
-                return self._gone(action, place, Result.ALREADY)
-            answer = (evict if action.kind is ActionKind.EVICT else delete)(self._api, place, pod.body)
+                return self._gone(action, place, Result.ALREADY, "")
+            answer, way = self._ending.ask(action, place, pod.body)
             if answer.fine:
-                return self._gone(action, place, Result.DONE)
+                return self._gone(action, place, Result.DONE, way)
             if answer.status != 409:
                 return _told(action, answer, "")
         raise ApiAway(f"{place.path} changes faster than it can be ended")
 
-    def _gone(self, action: Action, place: PodPlace, result: Result) -> Outcome:
+    def _gone(self, action: Action, place: PodPlace, result: Result, way: str) -> Outcome:
         """Wait for the pod to end; the answer stands whether it is waited for or not."""
         for _ in range(max(1, int(self._grace_s / _POLL_S))):
             try:
                 if get_pod(self._api, place).status == 404:
-                    return Outcome(action.id, result, "the pod is gone")
+                    return Outcome(action.id, result, f"{way}the pod is gone")
             except ApiAway:
                 break
             self._sleep(_POLL_S)
-        return Outcome(action.id, result, "the pod is ending")
+        return Outcome(action.id, result, f"{way}the pod is ending")
 
     def _drain(self, action: Action) -> Outcome:
         answer = cordon(self._api, self._node, action.case)

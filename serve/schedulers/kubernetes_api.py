@@ -35,7 +35,17 @@ Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
 
 class ApiAway(Exception):  # noqa: N818  a state, not a fault
-    """It does not answer now, or says that it cannot now."""
+    """It does not answer now, or says that it cannot now.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP; 0 if there was no answer.
+    """
+
+    def __init__(self, words: str, status: int = 0) -> None:
+        super().__init__(words)
+        self.status = status
 
 
 @final
@@ -130,7 +140,7 @@ class KubernetesApi:
             raise ApiAway(f"{method} {path}: {_why(error)}") from error
         answer = Answer(status, _object(data))
         if status in _AWAY or status >= 500 or (answer.fine and not answer.body):
-            raise ApiAway(f"{method} {path}: {answer.words}")
+            raise ApiAway(f"{method} {path}: {answer.words}", status)
         return answer
 
     def _exchange(self, method: str, where: str, body: str | None, content_type: str) -> tuple[int, bytes]:

@@ -62,7 +62,8 @@ class Action:
     requested_unix_s, expires_unix_s : float
         What could not be done by then is dropped: a verdict of yesterday is no reason to act today.
     parameters : mapping of str to str
-        Of the kind: ``mail_command`` of a warning, ``watts_ratio`` of a throttle.
+        Of the kind: ``mail_command`` of a warning, ``watts_ratio`` of a throttle, ``despite_budgets`` and
+        ``evict_wait_s`` of an eviction.
     """
 
     id: str

@@ -65,6 +65,20 @@ def test_do_not_cancel_warns_and_only_tells_of_the_act(make_world, tools):
     assert len(world.outcomes) == 1
 
 
+def test_budgets_are_passed_over_only_where_the_policy_says_so_and_only_by_evictions(make_world, tools):
+    own = tools.enforce + 'despite_budgets = "own"\nevict_wait_minutes = 10\n'
+    wanted = {"despite_budgets": "own", "evict_wait_s": "600"}
+    for name, text, kind, parameters in (
+        ("plain", tools.enforce, "kubernetes", {}), ("own", own, "kubernetes", wanted), ("slurm", own, "slurm", {}),
+    ):  # fmt: skip
+        world = make_world(text, name)
+        world.run(12, lambda world=world, kind=kind: world.see(job=tools.job("pod:u/c", kind=kind)))
+        acts = [action for _, action in world.actions]
+        assert [str(action.kind) for action in acts][2] == ("evict" if kind == "kubernetes" else "cancel")
+        found = [{k: v for k, v in action.parameters.items() if k not in {"rule", "step"}} for action in acts]
+        assert found == [{}, {}, parameters]
+
+
 def test_suspect_opens_a_case_and_warns_only_where_the_policy_says_so(world, make_world, tools):
     world.run(30, lambda: world.see("suspect"))
     assert world.asked() == []

@@ -67,6 +67,8 @@ def test_rules_take_what_they_do_not_say_from_the_ladder():
         ("mode = enforce\n", 0, "no TOML"),
         ('[[quotas]]\nname = "a"\nclasses = []\ngpu_hours = 1\n', 1, "name some"),
         ("[ladder]\ncancel_minutes = -1\n", 2, "greater than 0"),
+        ('[[rules]]\nname = "a"\ndespite_budgets = "mine"\n', 3, "'own'"),
+        ('[[rules]]\nname = "a"\ndespite_budgets = "own"\nevict_wait_minutes = 16\n', 0, "half of action_expires"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_with_its_line(text, line, words):
@@ -182,6 +184,7 @@ classes = ["any"]
 gpu_hours = 1
 """
     found = "\n".join(remarks(read_policy(text.encode()), 0.0))
+    assert "despite_budgets" not in found
     wanted = ("all: cancel needs nobody's approval", "plain NVML", "never: the rule all before it", "nobody to warn")
     assert [words for words in (*wanted, "[agents] names none") if words not in found] == []
     assert "no rules" in "\n".join(remarks(read_policy(b""), 0.0))
@@ -216,3 +219,9 @@ def test_jobs_that_an_act_can_never_reach_are_remarked():
     assert "plain processes have nobody to warn" in "\n".join(remarks(read_policy(both.encode()), 0.0))
     fine = both + 'kinds = ["slurm", "kubernetes"]\n'
     assert "plain" not in "\n".join(remarks(read_policy(fine.encode()), 0.0))
+
+
+@pytest.mark.parametrize("line", ['action = "none"', 'action = "hold"', 'action = "cancel"\nkinds = ["slurm"]'])
+def test_budgets_that_nothing_runs_into_are_remarked(line):
+    text = f'[[rules]]\nname = "a"\ndespite_budgets = "own"\n{line}\n'
+    assert "a: despite_budgets is about evictions" in "\n".join(remarks(read_policy(text.encode()), 0.0))

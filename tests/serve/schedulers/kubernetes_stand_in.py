@@ -7,6 +7,7 @@ is one (``kubernetes_server.py``): what this does, that does.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import kubernetes_validate
 import kubernetes_validate.utils
@@ -25,7 +27,9 @@ TOKEN = "a.token"
 # It reads its file of schemas anew for every object.
 kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
 
-KINDS = {"pods": "Pod", "nodes": "Node", "namespaces": "Namespace", "events": "Event"}
+KINDS = {"pods": "Pod", "nodes": "Node", "namespaces": "Namespace", "events": "Event",
+         "poddisruptionbudgets": "PodDisruptionBudget"}  # fmt: skip
+LIMIT = 500
 
 
 class Refused(Exception):  # noqa: N818  an answer
@@ -42,6 +46,17 @@ def merge(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = merge(merged.get(key) or {}, value) if isinstance(value, dict) else value
     return merged
+
+
+def chosen(selector: str, labels: dict[str, str]) -> bool:
+    """A label selector as a query has it."""
+    for part in re.findall(r"(?:[^,(]|\([^)]*\))+", selector):
+        if match := re.fullmatch(r"(\S+) (in|notin) \((.*)\)", part):
+            if (labels.get(match[1]) in match[3].split(",")) is (match[2] == "notin"):
+                return False
+        elif (part.lstrip("!") in labels) is part.startswith("!"):
+            return False
+    return True
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -79,7 +94,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = threading.Lock()
         self.objects: dict[str, dict[str, Any]] = {}
-        self.version, self.budgets = 1, set[str]()
+        self.version = 1
         self.refuse: dict[tuple[str, str], int] = {}
         self.tokens = {TOKEN}
         self.calls: list[tuple[str, str, Any]] = []
@@ -103,9 +118,19 @@ class Server(ThreadingHTTPServer):
         return {"POST": self._create, "PATCH": self._patch, "DELETE": self._delete}[method](path, document, headers)
 
     def _found(self, path: str) -> dict[str, Any]:
+        where = urlsplit(path)
+        if where.path.rsplit("/", 1)[-1] in KINDS:
+            return self._listed(where.path, {key: value[0] for key, value in parse_qs(where.query).items()})
         if path not in self.objects:
             raise Refused(404, f'"{path.rsplit("/", 1)[-1]}" not found')
         return self.objects[path]
+
+    def _listed(self, path: str, query: dict[str, str]) -> dict[str, Any]:
+        inside = [one for where, one in self.objects.items() if where.rsplit("/", 1)[0] == path]
+        selector = query.get("labelSelector", "")
+        items = [one for one in inside if chosen(selector, one["metadata"].get("labels", {}))]
+        limit = int(query.get("limit", LIMIT))
+        return {"kind": "List", "metadata": {"continue": "x"} if len(items) > limit else {}, "items": items[:limit]}
 
     def _keep(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
         kubernetes_validate.validate(document, "1.37", strict=True)
@@ -153,7 +178,12 @@ class Server(ThreadingHTTPServer):
         kubernetes_validate.validate(document, "1.37", strict=True)
         assert (document["apiVersion"], document["kind"]) == ("policy/v1", "Eviction")
         pod = self._found(path)
-        if pod["metadata"].get("labels", {}).get("app") in self.budgets:
+        budgets = path.replace("/api/v1/", "/apis/policy/v1/").rsplit("/", 2)[0] + "/poddisruptionbudgets"
+        selectors = [one["spec"]["selector"]["matchLabels"] for one in self._listed(budgets, {})["items"]]
+        mine = [one for one in selectors if one.items() <= pod["metadata"].get("labels", {}).items()]
+        if len(mine) > 1:
+            raise Refused(500, "This pod has more than one PodDisruptionBudget, which is not supported.")
+        if mine:  # none of them allows anything
             raise Refused(429, "Cannot evict pod as it would violate the pod's disruption budget.")
         options = {"kind": "DeleteOptions", **document["deleteOptions"]}
         return 201, self._delete(path, options, {})[1]

@@ -4,12 +4,8 @@ HASHWARDEN_API_SERVER=/path/to/kube-apiserver pytest -m 'slow or not slow' tests
 """
 
 import importlib.util
-import json
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
@@ -26,111 +22,12 @@ from hashwarden.serve.schedulers.options import SchedulerOptions
 from hashwarden.serve.schedulers.queue import ActionQueue
 from hashwarden.serve.schedulers.scheduler import Action, ActionKind, Result, SchedulerAway
 
+_SPEC = importlib.util.spec_from_file_location("kubernetes_cluster", Path(__file__).parent / "kubernetes_cluster.py")
+kube = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(kube)
 
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fake, real = _load("kubernetes_stand_in"), _load("kubernetes_server")
-
+Cluster, action, fake, real = kube.Cluster, kube.action, kube.fake, kube.real
 WARN, EVICT, CANCEL = ActionKind.WARN, ActionKind.EVICT, ActionKind.CANCEL
-CLUSTERS = ["stand-in", pytest.param("real", marks=pytest.mark.slow)]
-
-
-def _kubeconfig(folder: Path, server: str, authority: Path, token: str) -> Path:
-    file = folder / f"config-{token}"
-    document = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": str(authority)}}],
-        "users": [{"name": "u", "user": {"token": token}}],
-    }
-    file.write_text(json.dumps(document))
-    return file
-
-
-class Cluster:
-    """A cluster with one node, whatever serves its API; `server` only if that is the stand-in."""
-
-    def __init__(self, config: Path, server: object = None) -> None:
-        self.config, self.server = config, server
-        self.api = KubernetesApi(from_kubeconfig(config))
-        self.namespace = f"t{time.monotonic_ns()}"
-        self.create("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
-        self.node = f"n{time.monotonic_ns()}"
-        self.create("/api/v1/nodes", {"metadata": {"name": self.node}})
-
-    def create(self, path: str, body: dict) -> dict:
-        answer = self.api.call("POST", path, body=body)
-        assert answer.fine, answer.words
-        return dict(answer.body)
-
-    def pod(self, name: str = "train-0", *, grace_s: int = 0, **metadata) -> Job:
-        spec = {"nodeName": self.node, "terminationGracePeriodSeconds": grace_s}
-        spec["containers"] = [{"name": "c", "image": "x"}]
-        body = {"metadata": {"name": name, **metadata}, "spec": spec}
-        made = self.create(f"/api/v1/namespaces/{self.namespace}/pods", body)
-        return self.job(made["metadata"]["uid"], name)
-
-    def job(self, uid: str, name: str = "train-0") -> Job:
-        where = {"namespace": self.namespace, "pod": name, "container": "c"}
-        return Job(f"pod:{uid}/c", "kubernetes", f"{self.namespace}/{name}/c", **where)
-
-    def path(self, name: str = "train-0") -> str:
-        return f"/api/v1/namespaces/{self.namespace}/pods/{name}"
-
-    def get(self, path: str) -> dict | None:
-        answer = self.api.call("GET", path)
-        return dict(answer.body) if answer.fine else None
-
-    def budget(self, app: str) -> None:
-        """Nothing of this app may be evicted."""
-        if self.server is not None:
-            self.server.budgets.add(app)
-            return
-        path = f"/apis/{kubernetes_pod.POLICY}/namespaces/{self.namespace}/poddisruptionbudgets"
-        spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": app}}}
-        self.create(path, {"metadata": {"name": "b"}, "spec": spec})
-        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-        status = f"{self.path()}/status"
-        assert self.api.call("PATCH", status, body={"status": ready}, content_type=MERGE_PATCH).fine
-
-
-@pytest.fixture(scope="module")
-def real_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    if "HASHWARDEN_API_SERVER" not in os.environ:
-        pytest.skip("HASHWARDEN_API_SERVER names no kube-apiserver")
-    with real.api_server(tmp_path_factory.mktemp("api-server")) as (folder, port):
-        yield real.write_kubeconfig(folder, port, real.ADMIN)
-
-
-@pytest.fixture(params=CLUSTERS)
-def cluster(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    if request.param == "real":
-        made = Cluster(request.getfixturevalue("real_config"))
-        groups = made.get("/apis/policy")["versions"]
-        monkeypatch.setattr(kubernetes_pod, "POLICY", groups[0]["groupVersion"])  # policy/v1beta1 before 1.21
-        yield made
-        made.api.close()
-        return
-    with fake.stand_in(tmp_path) as (server, authority):
-        made = Cluster(_kubeconfig(tmp_path, f"https://127.0.0.1:{server.server_port}", authority, fake.TOKEN), server)
-        yield made
-        made.api.close()
-
-
-@pytest.fixture
-def scheduler(cluster: Cluster) -> Iterator[Kubernetes]:
-    made = Kubernetes(cluster.api, cluster.node, grace_s=1, sleep=lambda _s: None)
-    yield made
-    made.close()
-
-
-def action(kind: ActionKind, job: Job, name: str = "a1", case: str = "case-1", reason: str = "mining") -> Action:
-    return Action(name, kind, job, case, reason, time.time(), time.time() + 60)
 
 
 def _annotations(found: dict | None) -> dict:
@@ -313,7 +210,7 @@ def test_a_pod_that_changes_meanwhile_is_asked_for_again(cluster, scheduler):
 def test_half_a_warning_is_one_and_rights_that_lack_are_told(refused, result, tmp_path):
     with fake.stand_in(tmp_path) as (server, authority):
         cluster = Cluster(
-            _kubeconfig(tmp_path, f"https://127.0.0.1:{server.server_port}", authority, fake.TOKEN), server
+            kube.kubeconfig(tmp_path, f"https://127.0.0.1:{server.server_port}", authority, fake.TOKEN), server
         )
         job = cluster.pod()
         server.refuse = refused
