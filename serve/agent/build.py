@@ -23,6 +23,7 @@ from hashwarden.serve.agent.window import RawWindow
 from hashwarden.serve.audit.anchor import Anchor, FileAnchor, SyslogAnchor
 from hashwarden.serve.audit.keys import load_or_make
 from hashwarden.serve.audit.log import AuditLog, Limits
+from hashwarden.serve.audit.retention import Retention
 from hashwarden.serve.calibrated import calibration_of, novelty_limit_of
 from hashwarden.serve.job_scorer import JobScorer, shipped_job_model
 from hashwarden.serve.jobs.options import JobOptions
@@ -189,9 +190,11 @@ def _audit(config: Config, folder: StateFolder, clocks: Clocks) -> AuditLog:
     anchors += [SyslogAnchor()] if section.anchor_syslog else []
     signer = load_or_make(section.key or folder.path / "audit.pem")
     limits = Limits(rotate_bytes=section.rotate_mib * _MIB)
+    retention = Retention(section.keep_days, section.disk_mib * _MIB, section.least_days)
     return AuditLog(
-        folder.part("audit"), signer, anchors=anchors, node=platform.node(), limits=limits, clock=clocks.unix
-    )
+        folder.part("audit"), signer, anchors=anchors, node=platform.node(), limits=limits, clock=clocks.unix,
+        retention=retention,
+    )  # fmt: skip
 
 
 def model_in_service() -> Path | None:

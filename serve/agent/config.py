@@ -136,6 +136,13 @@ class AuditSection(_Section):
     )
     anchor_syslog: bool = Field(default=False, description="Checkpoints are sent to the system log.")
     rotate_mib: int = Field(default=32, ge=1, le=1024)
+    keep_days: float = Field(
+        default=0.0, ge=0, description="Files whose last record is older are removed; 0 keeps them for ever."
+    )
+    disk_mib: int = Field(
+        default=0, ge=0, description="While all files together are larger, the oldest is removed; 0 for no bound."
+    )
+    least_days: float = Field(default=30.0, ge=0, description="Whatever disk_mib says, younger files stay.")
 
 
 @final

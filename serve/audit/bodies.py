@@ -195,7 +195,7 @@ class Coverage(Body):
 class Log(Body):
     """Of the log itself."""
 
-    event: Literal["opened", "recovered", "damaged", "rotated", "key"]
+    event: Literal["opened", "recovered", "damaged", "rotated", "key", "pruned"]
 
 
 BODIES: Final[Mapping[str, type[Body]]] = {

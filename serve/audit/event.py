@@ -34,7 +34,7 @@ class EventKind(StrEnum):
     CHECKPOINT = "checkpoint"
     """The chain so far, signed; the log writes these itself."""
     LOG = "log"
-    """Of the log itself: begun, recovered after a crash, gone on to another file, another key."""
+    """Of the log itself: begun, recovered after a crash, gone on to another file, another key, an old file removed."""
 
 
 class Auditor(Protocol):

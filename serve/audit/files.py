@@ -56,8 +56,14 @@ def name_of(first: int) -> str:
     return f"audit-{first:012d}.jsonl"
 
 
-def log_files(folder: Path) -> list[LogFile]:
+def log_files(folder: Path, *, twice: bool = False) -> list[LogFile]:
     """All files of a log, in the order of their records.
+
+    Parameters
+    ----------
+    folder : Path
+    twice : bool
+        Take the plain one of a file that is also there compressed, as while somebody compresses it.
 
     Raises
     ------
@@ -73,6 +79,8 @@ def log_files(folder: Path) -> list[LogFile]:
     for name in names:
         if match := _NAME.fullmatch(name):
             one = LogFile(folder / name, int(match[1]), match[2] is not None)
+            if one.first in found and twice:
+                continue  # the plain one's name comes first
             if one.first in found:
                 remedy = "Keep one of them: compare their lines."
                 raise DataError("a file twice", "each once, compressed or not", remedy, where=str(one.path))

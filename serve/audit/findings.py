@@ -52,6 +52,9 @@ class Report:
         The last record that a signature of a trusted key covers; -1 for none.
     anchored_seq : int
         The last record that a checkpoint kept elsewhere covers; -1 for none.
+    removed : mapping or None
+        The record that says of the records before `first_seq` that they were removed: its number, theirs, the hash
+        of the last one, and when. None if none is missing, or nothing says so.
     keys : list of str
         Ids of the keys that signed, in order.
     problems : list of Problem
@@ -70,6 +73,7 @@ class Report:
     head: str = ""
     signed_seq: int = -1
     anchored_seq: int = -1
+    removed: Mapping[str, Any] | None = None
     keys: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     problem_count: int = 0

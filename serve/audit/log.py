@@ -28,6 +28,7 @@ from hashwarden.serve.audit.keys import Signer
 from hashwarden.serve.audit.opening import Opening, begin_file, drop_empty, hold, open_log
 from hashwarden.serve.audit.record import Stamp
 from hashwarden.serve.audit.reserve import Reserve
+from hashwarden.serve.audit.retention import Due, Keeper, Retention
 from hashwarden.serve.journal import StorageError
 
 __all__ = ["AuditLog", "Limits"]
@@ -80,6 +81,8 @@ class AuditLog:
     limits : Limits
     clock, monotonic : callable
         Seconds since 1970, and of this boot.
+    retention : Retention
+        What `checkpoint` removes of the oldest files, one at a time; nothing if not given.
 
     Raises
     ------
@@ -94,13 +97,15 @@ class AuditLog:
     def __init__(  # noqa: PLR0913  three of them are for tests and odd sites
         self, folder: Path, signer: Signer | None, *, anchors: Sequence[Anchor] = (), node: str = "",
         limits: Limits = Limits(), clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic, retention: Retention = Retention(),
     ) -> None:  # fmt: skip
         self.folder, self._signer, self._anchors, self._limits = folder, signer, tuple(anchors), limits
         self._clock, self._monotonic, self._boot = clock, monotonic, boot_id()
         self._lock, self._held = threading.RLock(), hold(folder)
         self._reserve = Reserve(folder / "reserve", limits.reserve_bytes)
         self._checkpoint_s = self._reserve_s = monotonic()
+        self._keeper = Keeper(retention, self._checkpoint_s, clock())
+        self._due: Due | None = None
         self.anchor_failures = 0
         try:
             self._take(open_log(folder, signer, node))
@@ -157,7 +162,9 @@ class AuditLog:
             return self._commit(tuple(events), sync=sync)
 
     def checkpoint(self) -> Checkpoint | None:
-        """Sign where the chain is now, and tell the anchors; call it every few minutes.
+        """Sign where the chain is now, and tell the anchors; then remove a file whose time has come.
+
+        Call it every few minutes.
 
         Returns
         -------
@@ -167,14 +174,12 @@ class AuditLog:
         Raises
         ------
         StorageError
-            If it cannot be written.
+            If it cannot be written, or a file that should go cannot be removed.
         """
         with self._lock:
-            if not self._head.since and not self._owed:
-                self._sync()
-                return None
-            self._commit((), sync=True, last=True)
-            return self._last
+            found = self._signed()
+            self._retire()
+            return found
 
     def change_key(self, signer: Signer) -> None:
         """Go on with another key; the old one signs the change.
@@ -199,7 +204,7 @@ class AuditLog:
             if self._held.closed:
                 return
             with suppress(StorageError):
-                self.checkpoint()
+                self._signed()
             self._file.close()
             self._reserve.release()
             self._held.close()
@@ -211,6 +216,31 @@ class AuditLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _signed(self) -> Checkpoint | None:
+        if not self._head.since and not self._owed:
+            self._sync()
+            return None
+        self._commit((), sync=True, last=True)
+        return self._last
+
+    def _retire(self) -> None:
+        """What goes is written down and signed before: so nobody else's removal can pass for one by the rule."""
+        if self._held.closed:
+            return
+        if self._due is None:
+            due = self._keeper.due(self.folder, self._signer, self._monotonic(), self._clock())
+            if due is None:
+                return
+            self._commit(((EventKind.LOG, due.body),), sync=True, last=True)
+            self._due = due
+        try:
+            self._due.remove()
+            self._due = None
+        except OSError as error:
+            words = f"{self._due.path.name} should go and stays ({error.strerror})"
+            remedy = "Let it be removed, or set audit.keep_days and audit.disk_mib otherwise."
+            raise StorageError(words, "a file that can be removed", remedy, where=str(self.folder)) from error
 
     def _take(self, found: Opening) -> None:
         self._file, self._head, self._log = found.file, found.head, found.log

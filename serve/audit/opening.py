@@ -86,7 +86,7 @@ def open_log(folder: Path, signer: Signer | None, node: str) -> Opening:
     StorageError
         If they cannot be written.
     """
-    files = log_files(folder)
+    files = log_files(folder, twice=True)
     if not files:
         return _new(begin_file(folder, 0), signer, node, {})
     try:

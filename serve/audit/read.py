@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, final
 
+from hashwarden.errors import DataError
 from hashwarden.serve.audit.files import LogFile, log_files, opened
 from hashwarden.serve.audit.record import MOST_LINE, Record, parse
 
@@ -56,13 +57,22 @@ class Reader:
     def _next(self) -> bool:
         """Go on to the next file, if there is one."""
         after = -1 if self._file is None else self._file.first
-        following = [file for file in log_files(self._folder) if file.first > after]
-        if not following:
+        for file in log_files(self._folder):
+            if file.first > after and self._opened(file):
+                return True
+        return False
+
+    def _opened(self, file: LogFile) -> bool:
+        """Go on in a file; False if its time came while the files before it were read."""
+        self.close()
+        try:
+            self._stream = self._place.enter_context(opened(file))
+        except DataError:
+            if file.path.exists():
+                raise
             return False
-        self._place.close()
         self.skipped += bool(self._part)
-        self._file, self._part = following[0], b""
-        self._stream = self._place.enter_context(opened(self._file))
+        self._file, self._part = file, b""
         return True
 
     def _rest(self) -> Iterator[Record]:

@@ -54,6 +54,8 @@ class Tally:
     def take(self, record: Record) -> None:
         """Count a record."""
         body = record.body()
+        if record.seq and self._before is GENESIS and (first := Checkpoint.of(body)) is not None:
+            self._before = bytes.fromhex(first.statement.hash)  # the records before were removed
         self._identify(record, body)
         if self.span.has(record.stamp.unix_s):
             self.first = self.first or (record.seq, self._before)

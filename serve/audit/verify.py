@@ -25,6 +25,7 @@ from hashwarden.serve.audit.findings import Report
 from hashwarden.serve.audit.keys import PublicKey
 from hashwarden.serve.audit.opening import LOCK
 from hashwarden.serve.audit.record import MOST_LINE, Record, chained, parse
+from hashwarden.serve.audit.removals import Removals, first_key
 from hashwarden.serve.audit.tail import link_of
 from hashwarden.serve.audit.trust import Trust
 from hashwarden.serve.scan.text import shorten
@@ -48,6 +49,8 @@ class Wanted:
         Files with checkpoints that were kept elsewhere.
     pruned : bool
         The oldest files were deleted on purpose.
+    archives : tuple of Path
+        Folders with files that the log no longer has: they are read before it.
     strict : bool
         Also hold every body against its schema, and every record against the one way to write it.
     """
@@ -56,6 +59,7 @@ class Wanted:
     anchors: tuple[Path, ...] = ()
     pruned: bool = False
     strict: bool = False
+    archives: tuple[Path, ...] = ()
 
 
 def verify_log(folder: Path, wanted: Wanted = Wanted(), seen: Callable[[Record], None] | None = None) -> Report:
@@ -84,7 +88,9 @@ class _Check:
         self._folder, self._wanted, self._seen = folder, wanted, seen
         self._trust = Trust(wanted.keys)
         self.report = Report()
-        self._anchored = Anchored(wanted.anchors, wanted.keys)
+        self._anchored, self._removals = Anchored(wanted.anchors, wanted.keys), Removals()
+        self._names: frozenset[str] = frozenset()
+        self._begins_with: LogFile | None = None
         self._seq, self._hash = 0, b""
         self._since, self._every = 0, 0
         self._name, self._line = "", 0
@@ -92,32 +98,67 @@ class _Check:
 
     def run(self) -> Report:
         """Check all files."""
-        files, report = log_files(self._folder), self.report
-        report.files = len(files)
+        files = self._files()
+        self.report.files, self._names = len(files), frozenset(file.path.name for file in files)
         if not files:
-            report.problem(str(self._folder), 0, "there is no file of a log")
+            self.report.problem(str(self._folder), 0, "there is no file of a log")
         elif files[0].first:
-            self._pruned(files[0])
+            self._trust.introduced(first_key(files))
         for number, file in enumerate(files):
             self._file(file, last=number == len(files) - 1)
+        self._begun()
         self._end()
-        return report
+        return self.report
 
-    def _pruned(self, file: LogFile) -> None:
-        words = f"the records before {file.first} are missing"
-        if self._wanted.pruned:
-            self.report.note(f"{words}: deleted on purpose, as you say")
+    def _files(self) -> list[LogFile]:
+        """The log's own, and those of the archives that it no longer has."""
+        found = {file.first: file for folder in reversed(self._wanted.archives) for file in log_files(folder)}
+        found |= {file.first: file for file in log_files(self._folder)}
+        return [found[first] for first in sorted(found)]
+
+    def _begun(self) -> None:
+        """Whether the log begins where it should; only now it is known which of its records are signed."""
+        for words in self._removals.contradictions():
+            self._wrong(words)
+        if self._begins_with is None:
+            return
+        if self._begins_with.first:
+            self._missing(self._begins_with.first, self._begins_with.path.name)
+        if (one := self._removals.unfinished(self._begins_with.first)) is not None:
+            self.report.note(
+                f"records before {one.before} are here, though record {one.seq} says that they were removed: "
+                "that was cut off, or they were put back"
+            )
+
+    def _missing(self, first: int, name: str) -> None:
+        report, found = self.report, self._removals.excuse(first)
+        words = f"the records before {first} are missing"
+        if found is not None and (found.seq < report.signed_seq or not (report.keys or self._trust.pinned)):
+            report.removed = found.as_json()
+            report.note(
+                f"it begins at record {first}; the records before were removed under the retention rule on "
+                f"{found.date}, their last hash was {found.hash}"
+            )
+        elif self._wanted.pruned:
+            report.note(f"{words}: deleted on purpose, as you say")
+        elif found is not None:
+            words += f": record {found.seq} tells of their removal, and no trusted key signed that"
+            report.problem(name, 0, words)
         else:
-            self.report.problem(file.path.name, 0, words)
+            report.problem(name, 0, f"{words}: {self._removals.wrong(first)}" if self._removals.any else words)
 
     def _file(self, file: LogFile, *, last: bool) -> None:
         self._name, self._line = file.path.name, 0
         if self._follows not in ("", self._name.removesuffix(".zst")):
             self._wrong(f"after a file that says that {self._follows} follows")
         self._follows = ""
+        self._begins_with = self._begins_with or file
         try:
             self._lines(file, last=last)
         except DataError as error:  # the other files can still be checked
+            if not self.report.records and not last and not file.path.exists():
+                self._begins_with = None  # its time came just now; the log says so, or it is missing
+                return
             self._wrong(error.got)
         if not self._line and not last:
             self._wrong("an empty file")
@@ -155,7 +196,11 @@ class _Check:
         """The first line of a file against the last of the file before."""
         if before is None:
             self._wrong("a file that does not begin with what came before it, or of another name")
-        elif self._hash and (record.seq != self._seq or before != self._hash):
+            return
+        self._removals.begins(record.seq, before)
+        if not self.report.records and record.seq:
+            self._anchored.hold(record.seq - 1, before)
+        if self._hash and (record.seq != self._seq or before != self._hash):
             if record.seq > self._seq:
                 self._wrong(f"records {self._seq} to {record.seq - 1} are missing")
             else:
@@ -222,13 +267,15 @@ class _Check:
                 self._wrong(words)
         elif event == "rotated":
             self._rotated(str(body.get("next", "")))
+        elif event == "pruned":
+            self._removals.take(record, body)
         if isinstance(cut := body.get("cut", body.get("damage")), Mapping):
             report.note(f"record {record.seq}: {event}, {cut.get('bytes')} bytes of {cut.get('file')} are no records")
 
     def _rotated(self, name: str) -> None:
         self._follows = name
         following = ("", ".zst") if is_name(name) else ()
-        if not any((self._folder / f"{name}{end}").exists() for end in following):
+        if not any(f"{name}{end}" in self._names or (self._folder / f"{name}{end}").exists() for end in following):
             self._wrong(f"the file that follows, {shorten(name, 40)}, is missing")
 
     def _strictly(self, record: Record) -> None:

@@ -29,7 +29,11 @@ Anchors = Annotated[
     list[Path] | None,
     typer.Option("--checkpoint", help="Checkpoints that were kept elsewhere. Example: --checkpoint anchor.jsonl"),
 ]
-Pruned = Annotated[bool, typer.Option("--pruned", help="The oldest files were deleted on purpose.")]
+Pruned = Annotated[bool, typer.Option("--pruned", help="The oldest files were deleted by hand, on purpose.")]
+Archives = Annotated[
+    list[Path] | None,
+    typer.Option("--archive", help="Folder with older files of the log, read before it. Example: --archive /mnt/old"),
+]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 From = Annotated[str, typer.Option("--from", help="Beginning, UTC if it names no zone. Example: --from 2026-11-01")]
 To = Annotated[str, typer.Option("--to", help="End; it is not part of the period. Example: --to 2026-12-01")]
@@ -67,6 +71,7 @@ def verify_command(  # noqa: PLR0913, PLR0917
     public_key: Keys = None,
     checkpoint: Anchors = None,
     pruned: Pruned = False,
+    archive: Archives = None,
     strict: Annotated[bool, typer.Option("--strict", help="Hold every body against its schema, too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +81,8 @@ def verify_command(  # noqa: PLR0913, PLR0917
     """
     from hashwarden.cli.run_audit import run_verify, wanted
 
-    raise typer.Exit(run_verify(folder, wanted(public_key, checkpoint, pruned=pruned, strict=strict), as_json=as_json))
+    order = wanted(public_key, checkpoint, pruned=pruned, strict=strict, archives=archive)
+    raise typer.Exit(run_verify(folder, order, as_json=as_json))
 
 
 @audit_app.command("show", epilog=EXIT_CODES)
@@ -110,6 +116,7 @@ def meter_command(  # noqa: PLR0913, PLR0917
     public_key: Keys = None,
     checkpoint: Anchors = None,
     pruned: Pruned = False,
+    archive: Archives = None,
 ) -> None:
     """GPU-hours watched and not watched; the log is verified on the way, code 1 if it is not as it was written.
 
@@ -119,7 +126,7 @@ def meter_command(  # noqa: PLR0913, PLR0917
     from hashwarden.cli.run_audit_reports import run_meter
 
     names = [name.strip() for name in by.split(",") if name.strip()]
-    order = wanted(public_key, checkpoint, pruned=pruned)
+    order = wanted(public_key, checkpoint, pruned=pruned, archives=archive)
     raise typer.Exit(run_meter(folder, names, (start, end), str(form), order))
 
 
@@ -158,6 +165,7 @@ def attest_command(  # noqa: PLR0913, PLR0917
     public_key: Keys = None,
     checkpoint: Anchors = None,
     pruned: Pruned = False,
+    archive: Archives = None,
 ) -> None:
     """A signed statement on a tenant's GPU use (in-toto in DSSE), which others verify offline.
 
@@ -168,7 +176,7 @@ def attest_command(  # noqa: PLR0913, PLR0917
     from hashwarden.cli.run_audit import wanted
     from hashwarden.cli.run_audit_reports import run_attest
 
-    order = wanted(public_key, checkpoint, pruned=pruned)
+    order = wanted(public_key, checkpoint, pruned=pruned, archives=archive)
     key = key or folder.absolute().parent / "audit.pem"
     run_attest(folder, key, tenant or None, (start, end), output, order)
 

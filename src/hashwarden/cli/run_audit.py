@@ -34,10 +34,12 @@ _WIDTH: Final = 220
 
 
 def wanted(
-    keys: Sequence[Path] | None, anchors: Sequence[Path] | None, *, pruned: bool = False, strict: bool = False
+    keys: Sequence[Path] | None, anchors: Sequence[Path] | None, *, pruned: bool = False, strict: bool = False,
+    archives: Sequence[Path] | None = None,
 ) -> Wanted:  # fmt: skip
     """How to verify, from the flags."""
-    return Wanted(tuple(load_public(path) for path in keys or ()), tuple(anchors or ()), pruned, strict)
+    trusted = tuple(load_public(path) for path in keys or ())
+    return Wanted(trusted, tuple(anchors or ()), pruned, strict, tuple(archives or ()))
 
 
 def run_verify(folder: Path, order: Wanted, *, as_json: bool) -> int:
