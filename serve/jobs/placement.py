@@ -153,6 +153,8 @@ class Placement:
         for key in processes.moved - placed.by_key.keys():
             self._last.pop(key, None)  # it was never a job of its own
         processes.moved.clear()
+        for key, labels in processes.sequences.labels():
+            placed.labels.setdefault(key, {}).update(labels)
         self._linger(placed, time_s, unix_s)
         return placed
 

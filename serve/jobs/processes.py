@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -13,6 +15,7 @@ from hashwarden.serve.jobs.lives import Lives
 from hashwarden.serve.jobs.membership import SCHEDULED, Membership
 from hashwarden.serve.jobs.proc import Proc
 from hashwarden.serve.jobs.provider import ProcessFacts
+from hashwarden.serve.jobs.sequences import YOUNG_S, Sequences
 
 __all__ = ["MOST_PROCESSES", "RECHECK_S", "Process", "Processes"]
 
@@ -25,6 +28,7 @@ RECHECK_S: Final = 30.0
 _YOUNG_S: Final = 2.0
 _YOUNG: Final = 5  # times that a new process is asked about soon: its scheduler may not know it yet
 _UNKNOWN_S: Final = 2.0
+_AT_ONCE: Final = 32
 
 
 @final
@@ -41,6 +45,8 @@ class Process:
         Whether it serves the machine.
     gpus : set of str
         Where the driver saw it last.
+    seen_s : float
+        When that was; infinite if it never was.
     asked : bool
         Whether somebody asked about it.
     next_s : float
@@ -53,6 +59,7 @@ class Process:
     machine: bool
     next_s: float
     gpus: set[str] = field(default_factory=set)
+    seen_s: float = math.inf
     asked: bool = False
     checks: int = 0
 
@@ -63,12 +70,15 @@ class Processes:
 
     Attributes
     ----------
+    sequences : Sequences
+        Which sessions are one job.
     moved : set of str
         Keys of jobs that processes left, because a scheduler turned out to know them; whoever reads it empties it.
     """
 
-    def __init__(self, proc: Proc, members: Membership, counts: Counter[str]) -> None:
-        self._proc, self._members, self._counts = proc, members, counts
+    def __init__(self, proc: Proc, members: Membership, counts: Counter[str], sequences: Sequences) -> None:
+        self._proc, self._members, self._counts, self.sequences = proc, members, counts, sequences
+        self._hertz = os.sysconf("SC_CLK_TCK")
         self._lives = Lives(proc)
         self.moved: set[str] = set()
         self._by_pid: dict[int, Process] = {}
@@ -98,24 +108,39 @@ class Processes:
             and (not gpu or gpu in process.gpus or not process.gpus)
         ]  # fmt: skip
 
-    def renew(self, pids: frozenset[int], time_s: float, allotted: Mapping[str, tuple[Job, ...]]) -> None:
-        """Drop what ended, take up what is new on a device, and check again what is due."""
+    def renew(
+        self, on: Mapping[int, Collection[str]], time_s: float, allotted: Mapping[str, tuple[Job, ...]], *, told: bool
+    ) -> None:
+        """Drop what ended, take up what is new on a device, and check again what is due.
+
+        Parameters
+        ----------
+        on : mapping of int to collection of str
+            Processes that the driver sees, and the devices of each.
+        time_s : float
+        allotted : mapping of str to tuple of Job
+        told : bool
+            Whether the driver told of any device which processes are on it.
+        """
+        self.sequences.tidy(time_s, told=told)
         for key in self._lives.ended():
             if self.get(key) is not None:
-                del self._by_pid[key.pid]
-        for pid in pids:
-            if pid not in self._by_pid:
-                self.add(pid, time_s)
+                self.sequences.leave(self._by_pid.pop(key.pid))
+        for pid, gpus in on.items():
+            process = self._by_pid.get(pid) or self.add(pid, time_s, gpus)
+            if process is not None:
+                process.seen_s = time_s
         news = allotted != self._allotted
         self._allotted = dict(allotted)
         for process in list(self._by_pid.values()):
             if time_s >= process.next_s:
                 self._check(process, time_s)
             elif news and process.job is not None:
-                self._decide(process)
-        self._trim(pids)
+                self._decide(process, time_s)
+        self._graduate(time_s)
+        self._trim(on)
 
-    def add(self, pid: int, time_s: float) -> Process | None:
+    def add(self, pid: int, time_s: float, gpus: Collection[str] = ()) -> Process | None:
         """Take up a process; None if it is gone, or nobody's for certain."""
         facts = self._proc.facts(pid)
         if facts is None or not self._lives.watch(facts.key):
@@ -123,9 +148,10 @@ class Processes:
         old = self._by_pid.pop(pid, None)
         if old is not None:
             self._lives.forget(old.facts.key)
-        process = Process(facts, None, machine=False, next_s=time_s + _YOUNG_S)
+            self.sequences.leave(old)
+        process = Process(facts, None, machine=False, next_s=time_s + _YOUNG_S, gpus=set(gpus))
         self._by_pid[pid] = process  # kept, whose ever it is: it is on a device
-        self._decide(process)
+        self._decide(process, time_s)
         if process.job is None:
             self._remember_unknown(facts.key, time_s)
         return process
@@ -146,15 +172,32 @@ class Processes:
         process.checks += 1
         spread = RECHECK_S * (0.75 + (facts.pid % 64) / 128)  # not all in the same second
         process.next_s = time_s + (_YOUNG_S if process.checks < _YOUNG else spread)
-        self._decide(process)
+        self._decide(process, time_s)
 
-    def _decide(self, process: Process) -> None:
-        job = self._members.job_of(process.facts, process.job)
+    def _decide(self, process: Process, time_s: float) -> None:
+        self._settle(process, self._members.job_of(process.facts, process.job), time_s)
+
+    def _settle(self, process: Process, job: Job | None, time_s: float) -> None:
+        """A process was found to be of a job."""
         process.machine = (job is None or job.kind not in SCHEDULED) and is_infrastructure(process.facts)
-        job = None if process.machine else job
-        if process.job is not None and (job is None or job.key != process.job.key):
-            self.moved.add(process.job.key)
+        job, before = None if process.machine else job, process.job
+        if job is None:
+            self.sequences.leave(process)
+        elif before is None or job.key != before.key:
+            job = self.sequences.take(process, job, time_s, self._age_s(process))
+        if before is not None and (job is None or job.key != before.key):
+            self.moved.add(before.key)
         process.job = job
+
+    def _age_s(self, process: Process) -> float:
+        return (self._proc.ticks() - process.facts.key.started) / self._hertz
+
+    def _graduate(self, time_s: float) -> None:
+        """Sessions that were too many, and lasted, become jobs of their own, as far as there is room."""
+        pooled = (one for one in self._by_pid.values() if one.job is not None and self.sequences.is_pooled(one.job.key))
+        for process in [one for one in pooled if self._age_s(one) >= YOUNG_S][:_AT_ONCE]:
+            if self.sequences.has_room(process.facts.uid):
+                self._settle(process, self._members.job_of(process.facts), time_s)
 
     def _remember_unknown(self, key: ProcessKey, time_s: float) -> None:
         self._unknown.pop(key, None)
@@ -162,10 +205,11 @@ class Processes:
         while len(self._unknown) > MOST_PROCESSES:
             del self._unknown[next(iter(self._unknown))]
 
-    def _trim(self, pids: frozenset[int]) -> None:
+    def _trim(self, pids: Collection[int]) -> None:
         """A storm of short processes that somebody asked about fills no memory."""
         surplus = len(self._by_pid) - MOST_PROCESSES
         if surplus > 0:
             for pid in [pid for pid in self._by_pid if pid not in pids][:surplus]:
-                self._lives.forget(self._by_pid.pop(pid).facts.key)
+                self.sequences.leave(process := self._by_pid.pop(pid))
+                self._lives.forget(process.facts.key)
                 self._counts["forgotten"] += 1

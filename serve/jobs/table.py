@@ -23,6 +23,7 @@ from hashwarden.serve.jobs.proc import Proc
 from hashwarden.serve.jobs.processes import Process, Processes
 from hashwarden.serve.jobs.provider import Provider
 from hashwarden.serve.jobs.refresher import ProviderHealth, Refresher
+from hashwarden.serve.jobs.sequences import CONTINUE_S, Sequences
 from hashwarden.serve.sources.source import Device
 
 __all__ = ["Changes", "JobTable"]
@@ -47,6 +48,8 @@ class JobTable:
         learnt, for tests.
     linger_s : float
         How long a job that no scheduler knows outlives its last process on a GPU: a new process is the same job.
+    continue_s : float
+        How long after the end of a session the next one of its user is the same job.
     own : frozenset of int
         Our own processes: what they do on a GPU is nobody's job.
 
@@ -54,12 +57,14 @@ class JobTable:
     ----------
     counts : Counter of str
         Since the start: ``began``, ``ended``; ``gone`` and ``refused``: processes that `owner` was asked about after
-        they had ended, or too many in one second; ``hidden``: processes that the driver sees and /proc does not.
+        they had ended, or too many in one second; ``hidden``: processes that the driver sees and /proc does not;
+        ``continued`` and ``pooled``: see `hashwarden.serve.jobs.sequences.Sequences`.
     """
 
     def __init__(  # noqa: PLR0913
         self, providers: Sequence[Provider], proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic, *,
-        wait_s: float | None = 0.05, linger_s: float = 60.0, own: frozenset[int] | None = None,
+        wait_s: float | None = 0.05, linger_s: float = 60.0, continue_s: float = CONTINUE_S,
+        own: frozenset[int] | None = None,
     ) -> None:  # fmt: skip
         self._clock, self._wait_s = clock, wait_s
         self._proc = Proc(proc)
@@ -67,7 +72,8 @@ class JobTable:
         self._refreshers = [Refresher(provider, clock) for provider in providers]
         self.counts: Counter[str] = Counter()
         members = Membership(self._proc, [one.job_of for one in self._refreshers], self._job_of_key)
-        self._processes = Processes(self._proc, members, self.counts)
+        sequences = Sequences(self.counts, continue_s)
+        self._processes = Processes(self._proc, members, self.counts, sequences)
         self._placement = Placement(linger_s, self.counts)
         self._budget = Budget(clock)
         self._lock = threading.RLock()
@@ -108,7 +114,8 @@ class JobTable:
         allotted = self._allotted()
         stale = frozenset(one.provider.name for one in self._refreshers if one.stale)
         with self._lock:
-            self._processes.renew(_pids(pids_on) - self._own, time_s, allotted)
+            told = any(pids is not None for pids in pids_on.values())
+            self._processes.renew(_places(pids_on, self._own), time_s, allotted, told=told)
             found = self._placement.place(pids_on, devices, allotted, self._processes, self._own, time_s, unix_s)
             jobs = self._placement.jobs(found, _kinds_of(stale))
             changes = compare(self._jobs, jobs)
@@ -170,6 +177,15 @@ class JobTable:
         with self._lock:
             return tuple(sorted(process.facts.key for process in self._processes.of(job)))
 
+    def sever(self, job: str) -> None:
+        """Let no further session go on with a job; those that it has stay.
+
+        For a job that is to be ended, or that a person has spoken about: what was found out about it was not found out
+        about whoever comes next.
+        """
+        with self._lock:
+            self._processes.sequences.sever(job)
+
     def close(self) -> None:
         """Give back all threads and descriptors."""
         for one in self._refreshers:
@@ -214,8 +230,14 @@ class JobTable:
         return known.gpus if known is not None else job.gpus
 
 
-def _pids(pids_on: Mapping[str, frozenset[int] | None]) -> frozenset[int]:
-    return frozenset[int]().union(*(pids for pids in pids_on.values() if pids is not None))
+def _places(pids_on: Mapping[str, frozenset[int] | None], own: frozenset[int]) -> dict[int, list[str]]:
+    """Where the driver sees each process."""
+    found: dict[int, list[str]] = {}
+    for gpu, pids in pids_on.items():
+        for pid in pids or ():
+            if pid not in own:
+                found.setdefault(pid, []).append(gpu)
+    return found
 
 
 def _kinds_of(names: frozenset[str]) -> frozenset[str]:

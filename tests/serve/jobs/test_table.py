@@ -363,7 +363,7 @@ def test_a_process_that_turns_out_to_be_a_schedulers_leaves_no_session_behind(be
 
 def test_hundreds_of_jobs_one_after_the_other_leave_nothing(bench):
     for number in range(300):
-        bench.tree.put(5, 100 + number)
+        bench.tree.put(5, 100 + number, uid=1000 + number)
         bench.refresh({A: [5], B: []}, 1.0)
     assert len(bench.table.jobs) <= 62
     assert len(bench.table._processes) == 1
