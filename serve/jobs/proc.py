@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, final
 
@@ -29,6 +29,7 @@ VARIABLES: Final = frozenset({
 _MOST: Final = 1 << 16
 _MOST_ENVIRONMENT: Final = 1 << 18
 _LONGEST_VALUE: Final = 1024
+_SHORT: Final = 4096  # bytes of cgroups that are kept as they were parsed
 _AFTER_COMM: Final = 20  # fields of stat from the state to the start time
 
 
@@ -163,6 +164,16 @@ def _uid_of(text: bytes) -> int:
 
 
 def _cgroups_of(text: bytes) -> tuple[Cgroup, ...]:
+    """Processes of one job have the same text, which is read again and again."""
+    return _parsed_once(text) if len(text) <= _SHORT else _parsed(text)
+
+
+@lru_cache(maxsize=128)
+def _parsed_once(text: bytes) -> tuple[Cgroup, ...]:
+    return _parsed(text)
+
+
+def _parsed(text: bytes) -> tuple[Cgroup, ...]:
     found = []
     for line in text.decode("utf-8", "surrogateescape").split("\n"):
         fields = line.split(":", 2)

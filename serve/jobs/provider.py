@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, final
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol, final
 
 from hashwarden.serve.jobs.job import Job, ProcessKey
 from hashwarden.serve.sources.source import Device
 
 __all__ = ["Cgroup", "ProcessFacts", "Provider", "ProviderAway"]
+
+_FEW: Final = 16  # lines of cgroups whose paths are remembered
 
 
 class ProviderAway(Exception):  # noqa: N818  a state, not a fault
@@ -22,8 +25,7 @@ class ProviderAway(Exception):  # noqa: N818  a state, not a fault
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Cgroup:
+class Cgroup(NamedTuple):
     """One line of /proc/PID/cgroup.
 
     Attributes
@@ -80,13 +82,22 @@ class ProcessFacts:
     @property
     def paths(self) -> tuple[str, ...]:
         """Paths of its cgroups, each once, cgroup v2 first."""
-        ordered = sorted(self.cgroups, key=lambda cgroup: bool(cgroup.controllers))
-        return tuple(dict.fromkeys(cgroup.path for cgroup in ordered))
+        return _paths_once(self.cgroups) if len(self.cgroups) <= _FEW else _paths(self.cgroups)
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The few variables of schedulers, as they were when its program started; forged at will. Read anew."""
         return self.read_environment()
+
+
+@lru_cache(maxsize=128)
+def _paths_once(cgroups: tuple[Cgroup, ...]) -> tuple[str, ...]:
+    return _paths(cgroups)
+
+
+def _paths(cgroups: tuple[Cgroup, ...]) -> tuple[str, ...]:
+    ordered = sorted(cgroups, key=lambda cgroup: bool(cgroup.controllers))
+    return tuple(dict.fromkeys(cgroup.path for cgroup in ordered))
 
 
 class Provider(Protocol):
