@@ -28,7 +28,7 @@ from hashwarden.serve.audit.keys import Signer
 from hashwarden.serve.audit.opening import Opening, begin_file, drop_empty, hold, open_log
 from hashwarden.serve.audit.record import Stamp
 from hashwarden.serve.audit.reserve import Reserve
-from hashwarden.serve.audit.retention import Due, Keeper, Retention
+from hashwarden.serve.audit.retention import FOREVER, Due, Keeper, Retention
 from hashwarden.serve.journal import StorageError
 
 __all__ = ["AuditLog", "Limits"]
@@ -97,7 +97,7 @@ class AuditLog:
     def __init__(  # noqa: PLR0913  three of them are for tests and odd sites
         self, folder: Path, signer: Signer | None, *, anchors: Sequence[Anchor] = (), node: str = "",
         limits: Limits = Limits(), clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic, retention: Retention = Retention(),
+        monotonic: Callable[[], float] = time.monotonic, retention: Retention = FOREVER,
     ) -> None:  # fmt: skip
         self.folder, self._signer, self._anchors, self._limits = folder, signer, tuple(anchors), limits
         self._clock, self._monotonic, self._boot = clock, monotonic, boot_id()
@@ -228,17 +228,18 @@ class AuditLog:
         """What goes is written down and signed before: so nobody else's removal can pass for one by the rule."""
         if self._held.closed:
             return
-        if self._due is None:
+        due = self._due
+        if due is None:
             due = self._keeper.due(self.folder, self._signer, self._monotonic(), self._clock())
             if due is None:
                 return
             self._commit(((EventKind.LOG, due.body),), sync=True, last=True)
             self._due = due
         try:
-            self._due.remove()
+            due.remove()
             self._due = None
         except OSError as error:
-            words = f"{self._due.path.name} should go and stays ({error.strerror})"
+            words = f"{due.path.name} should go and stays ({error.strerror})"
             remedy = "Let it be removed, or set audit.keep_days and audit.disk_mib otherwise."
             raise StorageError(words, "a file that can be removed", remedy, where=str(self.folder)) from error
 

@@ -57,10 +57,7 @@ class Reader:
     def _next(self) -> bool:
         """Go on to the next file, if there is one."""
         after = -1 if self._file is None else self._file.first
-        for file in log_files(self._folder):
-            if file.first > after and self._opened(file):
-                return True
-        return False
+        return any(file.first > after and self._opened(file) for file in log_files(self._folder))
 
     def _opened(self, file: LogFile) -> bool:
         """Go on in a file; False if its time came while the files before it were read."""

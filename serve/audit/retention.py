@@ -21,7 +21,7 @@ from hashwarden.serve.audit.keys import PublicKey, Signer
 from hashwarden.serve.audit.record import Record, parse
 from hashwarden.serve.audit.tail import link_of
 
-__all__ = ["EVERY_S", "JUMP_S", "Due", "Keeper", "Retention", "public_text"]
+__all__ = ["EVERY_S", "FOREVER", "JUMP_S", "Due", "Keeper", "Retention", "public_text"]
 
 EVERY_S: Final = 600.0
 """Seconds between two looks, and from one file to the next; the first look comes so long after the start."""
@@ -57,6 +57,9 @@ class Retention:
         if 0 < self.keep_days * _DAY_S < age_s:
             return "age"
         return "size" if 0 < self.disk_bytes < whole and age_s > self.least_days * _DAY_S else ""
+
+
+FOREVER: Final = Retention()
 
 
 @final
@@ -105,7 +108,7 @@ class Keeper:
         if abs(unix_s - time_s - self._offset_s) > JUMP_S:
             self._next_s = max(self._next_s, time_s + _STEADY_S)
         self._offset_s = unix_s - time_s
-        if self._rule == Retention(least_days=self._rule.least_days) or time_s < self._next_s:
+        if not (self._rule.keep_days or self._rule.disk_bytes) or time_s < self._next_s:
             return None
         self._next_s = time_s + EVERY_S
         try:

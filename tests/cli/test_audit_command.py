@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from hashwarden.errors import CheckError, UsageError
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.audit.files import log_files
 from hashwarden.serve.audit.keys import load_or_make, public_path
-from hashwarden.serve.audit.log import AuditLog
+from hashwarden.serve.audit.log import AuditLog, Limits
+from hashwarden.serve.audit.retention import Retention
 
 
 @pytest.fixture
@@ -187,3 +189,22 @@ def test_bundle_verify(place):
     call("bundle", "verify", bundle.path, "--log", place / "audit", code=1)
     found = json.loads(call("bundle", "verify", bundle.path, "--log", place / "audit", "--json", code=1))
     assert found["problems"] == ["the audit log knows no bundle of case HW-1 with this hash"]
+
+
+def test_files_that_the_rule_removed_are_told_and_verified_from_an_archive(tmp_path):
+    signer, now = load_or_make(tmp_path / "audit.pem"), [1000.0]
+    with AuditLog(tmp_path / "audit", signer, limits=Limits(rotate_bytes=2000, reserve_bytes=0), clock=lambda: now[0],
+                  monotonic=lambda: now[0], retention=Retention(keep_days=1)) as log:  # fmt: skip
+        for number in range(20):
+            log.append(EventKind.BLIND, {"subject": f"gpu {number}"})
+        shutil.copytree(tmp_path / "audit", tmp_path / "archive", ignore=shutil.ignore_patterns("lock", "reserve"))
+        now[0] += 200_000
+        log.checkpoint()
+    key = ["--public-key", public_path(tmp_path / "audit.pem")]
+    out = call("verify", tmp_path / "audit", *key)
+    assert "the records before were removed under the retention rule on 1970-01-03" in out
+    assert json.loads(call("verify", tmp_path / "audit", *key, "--json"))["removed"]["before"] > 0
+    out = call("verify", tmp_path / "audit", *key, "--archive", tmp_path / "archive")
+    assert "(0 to " in out
+    (tmp_path / "archive" / "audit-000000000000.jsonl").write_bytes(b"")
+    call("verify", tmp_path / "audit", *key, "--archive", tmp_path / "archive", code=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,3 +40,32 @@ def story(signer: Signer) -> Callable[..., Path]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return lambda folder, step=None, key=signer: module.write_story(folder, key, step)
+
+
+@pytest.fixture
+def make_site() -> Callable[..., object]:
+    """Makes a `retention_site.Site`."""
+    spec = importlib.util.spec_from_file_location("audit_site", Path(__file__).with_name("retention_site.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Site
+
+
+@pytest.fixture
+def site(tmp_path: Path, signer: Signer, make_site: Callable[..., object]) -> Iterator[object]:
+    """A log that keeps its files for ten days; not open yet."""
+    found = make_site(tmp_path, signer)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def old(site: object) -> object:
+    """Five files or more, all but the last of eleven days ago, copied away."""
+    site.open()
+    site.write(40)
+    site.days(11)
+    site.write(1)
+    site.keep()
+    assert len(site.files) >= 5
+    return site
