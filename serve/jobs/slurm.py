@@ -2,7 +2,7 @@
 
 What a process says of itself (its environment) is believed only where nobody better speaks, and only if the job that
 it names runs here, or ran here, and belongs to the same user: a forged number of another's job never counts. The
-controller is asked seldom: when something is new here, and once a minute.
+controller is asked seldom: when something is new here, or lives though its job is over, and once a minute.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from hashwarden.serve.jobs.proc import Proc
 from hashwarden.serve.jobs.provider import ProcessFacts, ProviderAway
 from hashwarden.serve.jobs.slurm_book import NO_DETAIL, RUNNING, UNDESCRIBED, Book, Run, describe
 from hashwarden.serve.jobs.slurm_cgroups import MIXED, job_of_cgroups, local_jobs
-from hashwarden.serve.jobs.slurm_claims import claimed_gpus, claimed_job
+from hashwarden.serve.jobs.slurm_claims import claimed_gpus, claimed_job, claimed_restarts
 from hashwarden.serve.jobs.slurm_commands import SlurmCommands
 from hashwarden.serve.jobs.slurm_text import Row
+from hashwarden.serve.jobs.slurm_wanted import Voice, Wanted
 from hashwarden.serve.sources.health import Backoff
 from hashwarden.serve.sources.source import Device
 
@@ -69,8 +70,7 @@ class Slurm:
         self._asked_s = self._every_s = self._whole_s = self._asked_pids_s = self._named_s = -math.inf
         self._away = ""
         self._wants_pids = False
-        self._wanted: set[int] = set()
-        self._in_vain: dict[int, None] = {}  # numbers that the controller was asked about and did not know
+        self._wanted = Wanted(options.soonest_s, options.every_s)
         self._local: frozenset[int] | None = None
         self._seen: dict[tuple[int, int], None] = {}
         self._compared: dict[ProcessKey, None] = {}
@@ -91,7 +91,7 @@ class Slurm:
         here = (self._local or frozenset()) | {e.job for found in stat.entries.values() for e in found}
         here |= set(self._book.pids.values())
         for number in (here - self._book.runs.keys()) | ((before or frozenset()) - here):
-            self._want(number)
+            self._wanted.want(number, Voice.TOLD, now)
         if self._due(now) and self._backoff.ready(now):
             self._ask(now, told=self._local is not None or bool(stat.entries))
         if self._wants_pids and now - self._asked_pids_s >= self._options.soonest_s:
@@ -127,40 +127,31 @@ class Slurm:
             return DeviceNames(devices, read_minors(self._options.driver))
         return names
 
-    def _want(self, number: int) -> None:
-        """The controller should be asked about a job, unless that was in vain before: a user can name any number."""
-        if number not in self._in_vain:
-            self._wanted.add(number)
-            _remember(self._in_vain, number, _MOST_ENDED)
-
     def _due(self, now: float) -> bool:
-        wanted = bool(self._wanted) and now - self._asked_s >= self._options.soonest_s
+        wanted = now - self._asked_s >= self._options.soonest_s and self._wanted.due(now)
         return bool(self._away) or wanted or now - self._every_s >= self._options.every_s
 
     def _ask(self, now: float, told: bool) -> None:
         """About all jobs of the node, all that are known, or what is new; `told`: whether the node tells its jobs."""
-        self._asked_s, wanted, self._wanted = now, self._wanted, set()
+        self._asked_s, wanted = now, self._wanted.take(now)
         self.counts["questions"] += 1
         again = bool(self._away) or now - self._every_s >= self._options.every_s
-        numbers = wanted | self._book.runs.keys() if again else wanted
+        known = sorted(self._book.runs.keys() - set(wanted))[len(wanted) - _MOST_ASKED :] if again else []
+        numbers = {*wanted, *known}
         due = now - self._whole_s >= (self._options.whole_s if told else self._options.every_s)
         whole = (again and due) or (bool(self._away) and not numbers)  # one that was away is not back unless it answers
         try:
-            if whole:
-                self._learn(self._commands.rows(), None)
-            else:
-                some = set(sorted(numbers)[-_MOST_ASKED:])
-                self._learn([row for number in some for row in self._commands.row(number)], some)
+            rows = self._commands.rows() if whole else [row for n in sorted(numbers) for row in self._commands.row(n)]
         except ProviderAway as error:
             self._away = str(error)
-            self._wanted |= wanted
+            self._wanted.put_back(wanted)
             self._backoff.failed(self._clock())
             return
         self._away = ""
         self._backoff.succeeded()
-        if again:
-            self._every_s = now
-            self._in_vain.clear()
+        self._wanted.answered(wanted, {row.job for row in rows if row.state in RUNNING}, now)
+        self._learn(rows, None if whole else numbers, now)
+        self._every_s = now if again else self._every_s
         self._whole_s = now if whole else self._whole_s
 
     def _ask_pids(self, now: float) -> None:
@@ -172,7 +163,7 @@ class Slurm:
         except ProviderAway:
             self.counts["listpids_failures"] += 1
 
-    def _learn(self, rows: list[Row], about: set[int] | None) -> None:
+    def _learn(self, rows: list[Row], about: set[int] | None, now: float) -> None:
         """`about`: the jobs that were asked about; None for all."""
         known = self._book.runs
         runs = {} if about is None else {number: run for number, run in known.items() if number not in about}
@@ -181,12 +172,12 @@ class Slurm:
             if row.state not in RUNNING:
                 self._count_unseen(row)
                 continue
-            self._in_vain.pop(row.job, None)
             run = known[row.job].succeeded_by(row) if row.job in known else self._new_run(row)
             if run.detail is NO_DETAIL:
                 asked += 1
                 run = self._with_detail(run) if asked <= _MOST_DETAILS else run
-                self._wanted |= {row.job} if run.detail is NO_DETAIL and asked > _MOST_DETAILS else set()
+                if asked > _MOST_DETAILS:
+                    self._wanted.want(row.job, Voice.TOLD, now)
             runs[row.job] = run
             self._see(row)
         self._book = replace(self._book, runs=runs)
@@ -225,13 +216,18 @@ class Slurm:
         over = {n: job for n, job in book.jobs.items() if n not in jobs or jobs[n].key != job.key}
         ended = dict(list({**book.ended, **over}.items())[-_MOST_ENDED:]) if over else book.ended
         self.counts["gpus_disagree"] = sum("gpus_disagree" in job.labels for job in jobs.values())
-        self._book = replace(book, jobs=jobs, ended=ended, names=names)
+        uids = (
+            frozenset(job.uid for job in (*jobs.values(), *ended.values())) if over or jobs != book.jobs else book.uids
+        )
+        self._book = replace(book, jobs=jobs, ended=ended, names=names, uids=uids)
 
     def _known(self, number: int, process: ProcessFacts, source: str, *, escaped: bool = False) -> Job:
         book = self._book
         job, running = book.job(number), number in book.jobs
+        if not running:  # it may have been put back into the queue, and run again
+            told = source != "environment"
+            self._wanted.want(number, Voice.TOLD if told else Voice.ENDED, self._clock())
         if job is None:
-            self._want(number)
             job = Job(f"slurm:{number}", "slurm", str(number), labels={UNDESCRIBED: "1"})
             running = True  # new here, as far as is known
         labels = {**job.labels, "source": source, **({"escaped": "1"} if escaped or not running else {})}
@@ -252,21 +248,25 @@ class Slurm:
             return self._known(book.pids[process.pid], process, "listpids")
         old = self._clock() - self._asked_pids_s >= self._options.every_s
         if self._local is None and (old or not listed):
-            self._wants_pids |= any(run.row.uid == process.uid for run in book.runs.values())
+            self._wants_pids |= process.uid in book.uids or (old and process.uid > 0)
         return None
 
     def _by_environment(self, process: ProcessFacts) -> Job | None:
         """Of the same user only. Where Slurm makes cgroups, such a process has left that of its job."""
-        number = claimed_job(process.environment)
+        environment = process.environment
+        number = claimed_job(environment)
         if number is None:
             return None
         job = self._book.job(number)
         if job is None:
-            self._want(number)
+            self._wanted.want(number, Voice.CLAIMED, self._clock())
             return None
         if job.uid != process.uid or job.uid < 0:
             self._count_forged(process, job.uid >= 0)
             return None
+        run = self._book.runs.get(number)
+        if run is not None and claimed_restarts(environment) > run.row.restarts:  # it is the next run already
+            self._wanted.want(number, Voice.ENDED, self._clock())
         return self._known(number, process, "environment", escaped=self._local is not None)
 
     def _compare(self, process: ProcessFacts, number: int) -> None:

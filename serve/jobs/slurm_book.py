@@ -73,6 +73,8 @@ class Book:
     ended : mapping of int to Job
         The last that ended here.
     names : DeviceNames
+    uids : frozenset of int
+        Users of these jobs, running and ended.
     """
 
     runs: Mapping[int, Run] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class Book:
     pids_ticks: int = 0
     ended: Mapping[int, Job] = field(default_factory=dict)
     names: DeviceNames = field(default_factory=lambda: DeviceNames(()))
+    uids: frozenset[int] = frozenset()
 
     def job(self, number: int) -> Job | None:
         """The job of this number, that runs or ended lately."""

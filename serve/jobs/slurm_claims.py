@@ -10,13 +10,19 @@ from collections.abc import Mapping
 
 from hashwarden.serve.jobs.device_names import DeviceNames
 
-__all__ = ["claimed_gpus", "claimed_job"]
+__all__ = ["claimed_gpus", "claimed_job", "claimed_restarts"]
 
 
 def claimed_job(environment: Mapping[str, str]) -> int | None:
     """The job's own number, of an array's task too; None if there is none."""
     text = environment.get("SLURM_JOB_ID") or environment.get("SLURM_JOBID") or ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
+    return int(text) if _is_number(text, 10) else None
+
+
+def claimed_restarts(environment: Mapping[str, str]) -> int:
+    """How often the job was put back into the queue before this process was started; 0 if it does not say."""
+    text = environment.get("SLURM_RESTART_COUNT", "")
+    return int(text) if _is_number(text) else 0
 
 
 def claimed_gpus(environment: Mapping[str, str], names: DeviceNames) -> tuple[str, ...]:
@@ -32,5 +38,5 @@ def claimed_gpus(environment: Mapping[str, str], names: DeviceNames) -> tuple[st
     return ()
 
 
-def _is_number(word: str) -> bool:
-    return word.isascii() and word.isdigit() and len(word) <= 4
+def _is_number(word: str, longest: int = 4) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= longest

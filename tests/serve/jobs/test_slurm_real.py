@@ -22,12 +22,12 @@ NAME = f"a b UserId=root(0)|x\n{ROW}\n     Nodes={{node}} CPU_IDs=0 Mem=0 GRES=g
 
 
 class Bench:
-    def __init__(self, slurm, folder):
-        self.options = JobOptions(
-            node=slurm.node, cgroups=folder, driver=folder, timeout_s=2.0,
-            every_s=0.2, soonest_s=0.1, whole_s=1.0,
-            gpustat=folder / "gpustat",
-        )  # fmt: skip
+    def __init__(self, slurm, folder, **options):
+        self.options = JobOptions(**{
+            "node": slurm.node, "cgroups": folder, "driver": folder, "timeout_s": 2.0,
+            "every_s": 0.2, "soonest_s": 0.1, "whole_s": 1.0,
+            "gpustat": folder / "gpustat",
+        } | options)  # fmt: skip
         self.slurm = Slurm(self.options)
         self.table = JobTable((self.slurm, Sessions(Proc())), wait_s=None)
         self.pids = {A: frozenset(), B: frozenset()}
@@ -130,19 +130,44 @@ def test_a_job_that_is_requeued_is_another_run(slurm, bench):
     slurm.run("scontrol", "requeue", number)
     bench.until(lambda: not bench.on(A))
 
-    asked = [0.0]
+    bench.until(lambda: again(slurm, number) and [f"slurm:{number}-r1"] in (bench.on(A), bench.on(B)))
 
-    def runs_again():
-        """Slurm lets it wait for two minutes, and forgets that it shall not while it is still completing.
 
-        Told so at every look, it would always begin in a moment, and never now.
-        """
-        if time.monotonic() - asked[0] > 3:
-            slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now")
-            asked[0] = time.monotonic()
-        return [f"slurm:{number}-r1"] in (bench.on(A), bench.on(B))
+def again(slurm, number):
+    """Let a requeued job run.
 
-    bench.until(runs_again)
+    Slurm lets it wait for two minutes, and forgets that it shall not while it is still completing. Told so at every
+    look, it would always begin in a moment, and never now.
+    """
+    if time.monotonic() - TOLD.get(number, 0.0) > 3:
+        slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now")
+        TOLD[number] = time.monotonic()
+    return True
+
+
+TOLD: dict[str, float] = {}
+
+
+@pytest.mark.parametrize("hides", [False, True])
+def test_a_requeued_job_is_found_though_all_jobs_are_asked_for_every_ten_minutes(slurm, tmp_path, scratch, hides):
+    """By its process alone: the prolog tells of another job; without an environment, by the step daemons."""
+    other = slurm.start_job()
+    (tmp_path / "gpustat").mkdir(mode=0o755)
+    (tmp_path / "gpustat" / "7").write_text(f"{other} 1\n")
+    bench = Bench(slurm, tmp_path, every_s=2.0, soonest_s=0.5, whole_s=600.0)
+    file = f"{scratch}/requeued.{hides}"
+    run = f"sh -c 'echo $$ > {file}.$N; sleep 300; :'"
+    begin = "exec env -i N=$N" if hides else "export N; exec"
+    number = slurm.start_job(f"N=${{SLURM_RESTART_COUNT:-0}}; {begin} {run}", "--requeue")
+    bench.pids = {A: frozenset(), B: frozenset({pid_in(Path(f"{file}.0"))})}
+    bench.until(lambda: f"slurm:{number}" in bench.table.jobs)
+    slurm.run("scontrol", "requeue", number)
+    bench.until(lambda: number not in {job.id for gpu in (A, B) for job in bench.slurm.allotted().get(gpu, ())})
+    bench.until(lambda: again(slurm, number) and Path(f"{file}.1").exists())
+    bench.pids = {A: frozenset(), B: frozenset({pid_in(Path(f"{file}.1"))})}
+    bench.until(lambda: f"slurm:{number}-r1" in bench.table.jobs)
+    assert bench.table.owner(pid_in(Path(f"{file}.1"))).job == f"slurm:{number}-r1"
+    bench.table.close()
 
 
 def test_a_controller_that_is_down_leaves_what_was_known(slurm, bench):
