@@ -82,7 +82,7 @@ class Wanted:
     def take(self, now_s: float) -> list[int]:
         """Those to ask about now, the best voices first; they are not due until they are answered or put back."""
         with self._lock:
-            found = []
+            found: list[int] = []
             claimed = 0
             for number, entry in self._due(now_s):
                 claimed += entry.voice is Voice.CLAIMED
