@@ -65,6 +65,10 @@ BLIND_TEXT: Final[Mapping[Blind, str]] = MappingProxyType(
 )
 
 
+_STATES: Final = {int(state): state for state in State}
+_BLINDS: Final = {int(blind): blind for blind in Blind}
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class JobEvidence:
@@ -111,7 +115,7 @@ class JobEvidence:
     @property
     def strength(self) -> float:
         """0 with no evidence, 1 at the threshold of ``confirmed``, on a logarithmic scale; at most 1."""
-        return float(np.clip(np.log(self.evidence[2]) / np.log(self.thresholds[2]), 0.0, 1.0))
+        return min(max(float(np.log(self.evidence[2]) / np.log(self.thresholds[2])), 0.0), 1.0)
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
@@ -157,9 +161,15 @@ class EvidenceState:
 
     def one(self, row: int) -> JobEvidence:
         """One of the jobs."""
-        e, t = self.evidence[row].tolist(), self.thresholds[row].tolist()
-        return JobEvidence(
-            State(int(self.state[row])), Blind(int(self.blind[row])), (e[0], e[1], e[2]), (t[0], t[1], t[2]),
-            int(self.blocks[row]), float(self.watched_s[row]), float(self.blind_s[row]), float(self.confirmed_s[row]),
-            bool(self.beyond[row]), bool(self.attainable[row]),
-        )  # fmt: skip
+        return EvidenceState(*(getattr(self, name)[row : row + 1] for name in self.__slots__)).each()[0]
+
+    def each(self) -> list[JobEvidence]:
+        """All of them; the numbers of a column become Python's in one go, which is most of the work."""
+        columns = (self.blocks, self.watched_s, self.blind_s, self.confirmed_s, self.beyond, self.attainable)
+        plain = zip(*(column.tolist() for column in columns), strict=True)
+        bounds = zip(self.state.tolist(), self.blind.tolist(), self.evidence.tolist(), self.thresholds.tolist(),
+                     strict=True)  # fmt: skip
+        return [
+            JobEvidence(_STATES[state], _BLINDS[blind], (e[0], e[1], e[2]), (t[0], t[1], t[2]), *rest)
+            for (state, blind, e, t), rest in zip(bounds, plain, strict=True)
+        ]

@@ -11,7 +11,7 @@ from hashwarden.model.channels import CHANNELS, INDEX
 from hashwarden.model.validity_frozen import latest
 from hashwarden.model.validity_rules import DEAD, DEAD_S, Dead
 
-__all__ = ["DeadCounters"]
+__all__ = ["RULES", "DeadCounters", "killed", "tell"]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -53,6 +53,9 @@ _KILLS: Final = np.array([[c.name in rule.kills for c in CHANNELS] for rule in D
 _SAMPLES: Final = np.array([rule.samples for rule in DEAD], np.float64)
 _LONG_S: Final = DEAD_S - 1e-6
 
+RULES: Final = len(DEAD)
+"""R."""
+
 
 @final
 class DeadCounters:
@@ -83,7 +86,7 @@ class DeadCounters:
         -------
         bool array, shape (T, len(CHANNELS)), or None for none at all
         """
-        told, above = _tell(values)
+        told, above = tell(values)
         before = np.concatenate([[times[0] if np.isnan(self._last) else self._last], times[:-1]])
         step = np.stack([np.where(told, (times - before)[:, None], 0.0), told])
         step[:, 0] += self._total
@@ -91,11 +94,11 @@ class DeadCounters:
         base = latest(above, total, self._base)
         self._last, self._total, self._base = float(times[-1]), total[:, -1].copy(), base[:, -1].copy()
         self._clear = bool((self._total == self._base).all())
-        return _killed(total - base, values)
+        return killed(total - base, values)
 
     def one(self, time: float, values: F32) -> Bools | None:
         """`advance` by one sample, shape (len(CHANNELS),), in less time."""
-        told, above = _tell(values)
+        told, above = tell(values)
         seconds = 0.0 if np.isnan(self._last) else time - self._last
         self._last = time
         if self._clear and not np.count_nonzero(told):
@@ -104,19 +107,19 @@ class DeadCounters:
         self._base = np.where(above, self._total, self._base)
         age = self._total - self._base
         self._clear = not age.any()
-        dead = _killed(age[:, None], values[None])
+        dead = killed(age[:, None], values[None])
         return None if dead is None else dead[0]
 
 
-def _tell(values: F32) -> tuple[Bools, Bools]:
-    """For each rule: whether its zeros are contradicted now, and whether one of them is above 0; shapes (..., R)."""
+def tell(values: F32) -> tuple[Bools, Bools]:
+    """For each of R rules: whether its zeros are contradicted now, and whether one is above 0; shapes (..., R)."""
     sums = (values[..., _AT] >= _LEVELS).astype(np.float32) @ _WEIGHTS
     speaks = sums >= 1
     rules = len(DEAD)
     return speaks[..., :rules] & speaks[..., rules:], sums[..., :rules] < 0
 
 
-def _killed(age: F64, values: F32) -> Bools | None:
+def killed(age: F64, values: F32) -> Bools | None:
     """The zeros that are dead, for seconds and samples of contradiction of shape (2, T, R)."""
     lasting = (age[0] >= _LONG_S) & (age[1] >= _SAMPLES)
     if not np.count_nonzero(lasting):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hashwarden.model.channels import CHANNELS, INDEX
 from hashwarden.model.validity_rules import FROZEN_S, FROZEN_SAMPLES
 
-__all__ = ["WATCHED", "Frozen", "latest"]
+__all__ = ["STEP", "WATCHED", "Frozen", "frozen_values", "latest"]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -28,7 +28,8 @@ _NOISY: Final = np.array([(c.noisy and c.name != "dram_cache_miss_ratio") or c.n
 _WORK: Final = np.array(
     [c.unit == "ratio" and (c.group == "gpm" or "util" in c.name or "power_r" in c.name) for c in _SEEN]
 )
-_STEP: Final = np.where(_WORK, 0.02, np.inf).astype(np.float32)
+STEP: Final = np.where(_WORK, 0.02, np.inf).astype(np.float32)
+"""By how much a channel that tells of work has to change for the GPU to have moved, shape (W,)."""
 _POWER: Final = np.array(["power_r" in c.name for c in _SEEN])
 _BUSY: Final = np.where(_WORK, np.where(_POWER, 0.6, 0.1), np.inf).astype(np.float32)
 _OCCUPANCY: Final = INDEX["sm_occupancy_ratio"]
@@ -86,31 +87,40 @@ class Frozen:
         now = values[:, :WATCHED]
         before = np.concatenate([self._before[None], now[:-1]])
         new = now != before  # always true for NaN
-        moves = self._moves + np.cumsum((np.abs(now - before) > _STEP).any(axis=1))
+        moves = self._moves + np.cumsum((np.abs(now - before) > STEP).any(axis=1))
         rows = np.arange(self._rows, self._rows + len(now), dtype=np.float64)
         clocks = np.stack([times, rows, moves])
         since = latest(new, clocks[:, :, None], self._start)
         self._before, self._rows, self._moves = now[-1].copy(), self._rows + len(now), float(moves[-1])
         self._start = since[:, -1].copy()
-        return _frozen(now, clocks[:, :, None] - since)
+        return frozen_values(now, clocks[:, :, None] - since)
 
     def one(self, time: float, values: F32) -> Bools | None:
         """`advance` by one sample, shape (len(CHANNELS),), in less time."""
         now = values[:WATCHED]
-        if np.count_nonzero(np.abs(now - self._before) > _STEP):
+        if np.count_nonzero(np.abs(now - self._before) > STEP):
             self._moves += 1
         clocks = np.array([[time], [self._rows], [self._moves]])
         self._start = np.where(now != self._before, clocks, self._start)
         self._before = now.copy()
         self._rows += 1
-        frozen = _frozen(now[None], (clocks - self._start)[:, None])
+        frozen = frozen_values(now[None], (clocks - self._start)[:, None])
         return None if frozen is None else frozen[0]
 
 
-def _frozen(now: F32, age: F64) -> Bools | None:
-    """Noisy channels that last, and with one of them its whole group where nothing in it changes.
+def frozen_values(now: F32, age: F64) -> Bools | None:
+    """Which values are frozen: noisy channels that last, and with one of them its group where nothing in it changes.
 
-    ``age`` has seconds, samples and moves since each value was new, shape (3, T, W).
+    Parameters
+    ----------
+    now : float32 array, shape (T, W)
+        Rows may be moments of one stream, or streams at one moment.
+    age : float64 array, shape (3, T, W)
+        Seconds, samples and moves since each value was new.
+
+    Returns
+    -------
+    bool array, shape (T, W), or None for none at all
     """
     lasting: Bools = (age[0] >= _LONG_S) & (age[1] >= FROZEN_SAMPLES - 1)
     frozen: Bools = lasting & _NOISY

@@ -21,7 +21,7 @@ from hashwarden.model.validity import Judged, Validity
 from hashwarden.model.validity_frozen import latest
 from hashwarden.model.validity_rules import Reason
 
-__all__ = ["Presence", "Seen", "Sight", "given", "looked", "settled"]
+__all__ = ["Presence", "Presences", "Seen", "Sight", "given", "looked", "settled"]
 
 Bools = npt.NDArray[np.bool_]
 F64 = npt.NDArray[np.float64]
@@ -91,8 +91,38 @@ class Presence:
         spacing = latest(there & np.isfinite(gaps), gaps[None], self._spacing)[0]
         if len(times):
             self._last, self._spacing = last[-1:].copy(), spacing[-1:].copy()
-        held: Bools = now - last <= np.where(np.isnan(spacing), _FIRST_S, _HELD * spacing)
-        return held
+        return _held(now, last, spacing)
+
+
+def _held(now: F64, last: F64, spacing: F64) -> Bools:
+    held: Bools = now - last <= np.where(np.isnan(spacing), _FIRST_S, _HELD * spacing)
+    return held
+
+
+@final
+class Presences:
+    """`Presence` of many jobs, by the number of their rows; one sample of each at a time."""
+
+    def __init__(self) -> None:
+        self._last: F64 = np.empty((0, len(GROUPS)))
+        self._spacing: F64 = np.empty((0, len(GROUPS)))
+
+    def grow(self, more: int) -> None:
+        """Make room for more jobs."""
+        self._last = np.concatenate([self._last, np.full((more, len(GROUPS)), -np.inf)])
+        self._spacing = np.concatenate([self._spacing, np.full((more, len(GROUPS)), np.nan)])
+
+    def restart(self, row: int) -> None:
+        """Another job begins in a row."""
+        self._last[row], self._spacing[row] = -np.inf, np.nan
+
+    def see(self, rows: I64, times: F64, there: Bools) -> Bools:
+        """Take which groups the next sample of each of n jobs holds, shape (n, G); gives which count as there."""
+        now, before = times[:, None], self._last[rows]
+        last, gaps = np.where(there, now, before), now - before
+        spacing = np.where(there & np.isfinite(gaps), gaps, self._spacing[rows])
+        self._last[rows], self._spacing[rows] = last, spacing
+        return _held(now, last, spacing)
 
 
 def looked(piece: Run, validity: Validity, presence: Presence) -> tuple[F64, Judged, Bools]:

@@ -23,8 +23,8 @@ from hashwarden.model.sequential import Evidence
 from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.model.sequential_rules import BLIND_S
 from hashwarden.model.sequential_state import BLIND_TEXT, Blind, JobEvidence, State
-from hashwarden.model.validity import Judged, Validity
-from hashwarden.serve.sight import Presence, Seen, Sight, given, settled
+from hashwarden.model.validity_many import Validities
+from hashwarden.serve.sight import Presences, Seen, Sight, given, settled
 from hashwarden.serve.watch_window import Window
 
 __all__ = ["JobWatch", "Sample", "Scorer"]
@@ -73,9 +73,7 @@ class _Job:
     """What is kept of a job beside its row of the arrays."""
 
     row: int
-    validity: Validity = field(default_factory=Validity)
     window: Window = field(default_factory=Window)
-    presence: Presence = field(default_factory=Presence)
     last_s: float | None = None
     ticked_s: float = 0.0
     told: tuple[State, Blind] | None = None
@@ -114,6 +112,7 @@ class JobWatch:
         self._identity = dict(identity or {})
         self._evidence = Evidence(calibration, alpha, jobs=0)
         self._sight = Sight(calibration)
+        self._validity, self._presence = Validities(), Presences()
         self._jobs: dict[str, _Job] = {}
         self._free: list[int] = []
         self._state: F32 = np.asarray(scorer.initial(0), np.float32)
@@ -141,13 +140,14 @@ class JobWatch:
         jobs = [self._job(sample.job) for sample in samples]
         if not jobs:
             return []
-        judged = _stacked([job.validity.step(s.time_s, s.values) for job, s in zip(jobs, samples, strict=True)])
+        rows, times = np.array([job.row for job in jobs]), np.array([sample.time_s for sample in samples], np.float64)
+        judged = self._validity.step(rows, times, _stacked(samples))
         fresh = judged.fresh
-        held = self._held(jobs, samples, judged)
+        held = given(judged)
+        held[fresh] = self._presence.see(rows[fresh], times[fresh], held[fresh])
         seen = self._sight.look(judged, held)
         dts = np.array([job.since(s.time_s) if new else 0.0
                         for job, s, new in zip(jobs, samples, fresh, strict=True)])  # fmt: skip
-        rows = np.array([job.row for job in jobs])
         values = np.where(seen.masks, judged.values, np.float32(0))
         self._keep(jobs, seen, held, values, dts, fresh)
         chances = self._score(rows, values, seen.masks, dts, fresh)
@@ -159,7 +159,7 @@ class JobWatch:
         for job, sample, new in zip(jobs, samples, fresh, strict=True):
             if new:
                 job.last_s, job.ticked_s = sample.time_s, 0.0
-        return self._changed({s.job: state.one(i) for i, s in enumerate(samples)})
+        return self._changed(dict(zip([sample.job for sample in samples], state.each(), strict=True)))
 
     def tick(self, time_s: float, jobs: Iterable[str] | None = None) -> list[JobVerdict]:
         """Say what time it is, on the samples' clock, for jobs that gave no sample: silence is no innocence.
@@ -181,7 +181,7 @@ class JobWatch:
         state = self._evidence.update(none, late, np.array([job.tier for job in chosen]), blind, rows=rows)
         for job in chosen:
             job.ticked_s = max(job.ticked_s, job.since(time_s))
-        return self._changed({name: state.one(i) for i, name in enumerate(names)})
+        return self._changed(dict(zip(names, state.each(), strict=True)))
 
     def verdict(self, job: str) -> JobVerdict:
         """The verdict on a job as it stands.
@@ -204,8 +204,13 @@ class JobWatch:
 
     def evidence_on(self, jobs: Sequence[str]) -> list[JobEvidence]:
         """The evidence on several jobs at once; errors as `verdict`."""
-        found = self._evidence.state(np.array([self._known(job).row for job in jobs], np.int64))
-        return [found.one(place) for place in range(len(jobs))]
+        return self._evidence.state(np.array([self._known(job).row for job in jobs], np.int64)).each()
+
+    def rename(self, job: str, name: str) -> None:
+        """A job is called otherwise from now on; errors as `verdict`."""
+        known = self._known(job)
+        del self._jobs[job]
+        self._jobs[name] = known
 
     def forget(self, job: str) -> None:
         """A job has ended."""
@@ -241,25 +246,19 @@ class JobWatch:
             if not self._free:
                 self._grow(max(16, len(self._jobs)))
             row = self._free.pop()
-            self._evidence.restart(row)
+            for each in (self._evidence, self._validity, self._presence):
+                each.restart(row)
             self._state[row], self._means[row] = self._scorer.initial(1)[0], np.nan
             self._jobs[name] = _Job(row)
         return self._jobs[name]
 
     def _grow(self, more: int) -> None:
         size = len(self._evidence)
-        self._evidence.grow(more)
+        for each in (self._evidence, self._validity, self._presence):
+            each.grow(more)
         self._state = np.concatenate([self._state, np.asarray(self._scorer.initial(more))])
         self._means = np.concatenate([self._means, np.full((more, self._means.shape[1]), np.nan, np.float32)])
         self._free += range(size + more - 1, size - 1, -1)
-
-    @staticmethod
-    def _held(jobs: list[_Job], samples: Sequence[Sample], judged: Judged) -> Bools:
-        """The groups of channels that count as there."""
-        held = given(judged)
-        for i in np.flatnonzero(judged.fresh).tolist():
-            held[i] = jobs[i].presence.see(np.array([samples[i].time_s]), held[i : i + 1])
-        return held
 
     def _keep(  # noqa: PLR0913, PLR0917
         self, jobs: list[_Job], seen: Seen, held: Bools, values: F32, dts: F64, fresh: Bools
@@ -322,6 +321,8 @@ class JobWatch:
         )
 
 
-def _stacked(judged: Sequence[Judged]) -> Judged:
-    """Samples of several jobs as rows."""
-    return Judged(*(np.stack([getattr(one, name) for one in judged]) for name in Judged.__slots__))
+def _stacked(samples: Sequence[Sample]) -> F32:
+    """Samples of several jobs as rows; what float32 cannot hold becomes infinite, which is missing."""
+    values = np.stack([sample.values for sample in samples])
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)

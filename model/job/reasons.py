@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -96,8 +97,9 @@ def _quoted(name: str, value: float) -> str:
     return f"{words} {number}{_UNITS.get(channel.unit, '')}"
 
 
-def theme_columns() -> dict[str, npt.NDArray[np.int64]]:
-    """Columns of each theme, in the order of its beginnings."""
+@cache
+def theme_columns() -> Mapping[str, npt.NDArray[np.int64]]:
+    """Columns of each theme, in the order of its beginnings; worked out once."""
     return {
         theme: np.array([INDEX[c.name] for start in starts for c in CHANNELS if c.network and c.name.startswith(start)])
         for theme, starts in THEMES.items()

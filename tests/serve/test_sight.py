@@ -10,7 +10,7 @@ from hashwarden.model.sequential_calibration import EvidenceCalibration, TierCal
 from hashwarden.model.sequential_state import Blind
 from hashwarden.model.validity import judge
 from hashwarden.serve import sight as module
-from hashwarden.serve.sight import Presence, Sight
+from hashwarden.serve.sight import Presence, Presences, Sight
 
 C, G = len(CHANNELS), len(GROUPS)
 OF = np.array([channel.group for channel in CHANNELS])
@@ -48,6 +48,23 @@ def test_groups_count_as_there_alike_sample_by_sample_and_in_any_pieces(seed, si
     found = np.concatenate([pieces.see(times[:cut], shown[:cut]), pieces.see(times[cut:], shown[cut:])])
     np.testing.assert_array_equal(found, np.array(wanted, np.bool_).reshape(-1, G))
     assert found[shown].all()
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 60))
+def test_groups_of_many_jobs_count_as_there_as_those_of_each_alone(seed, jobs, size):
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.exponential(rng.choice([1, 60]), (size, jobs)) + 1e-3, axis=0)
+    shown = rng.random((size, jobs, G)) < rng.choice([0, 0.02, 0.2, 1], G)
+    alone, together = [Presence() for _ in range(jobs)], Presences()
+    together.grow(jobs)
+    for i in range(size):
+        rows = rng.permutation(jobs)[: rng.integers(1, jobs + 1)]
+        if rng.random() < 0.05:
+            alone[rows[0]] = Presence()
+            together.restart(rows[0])
+        wanted = [alone[row].see(times[i : i + 1, row], shown[i : i + 1, row])[0] for row in rows]
+        np.testing.assert_array_equal(together.see(rows, times[i, rows], shown[i, rows]), wanted)
 
 
 def test_a_group_is_held_for_three_times_its_spacing():
