@@ -18,12 +18,14 @@ from hashwarden.serve.agent.build import Parts, data_sha256, digest_of, outdated
 from hashwarden.serve.agent.clock import ClockWatch
 from hashwarden.serve.agent.decisions import Decisions
 from hashwarden.serve.agent.joining import joined, split
+from hashwarden.serve.agent.kept import Kept
 from hashwarden.serve.agent.logs import said
 from hashwarden.serve.agent.metrics import Snapshot
 from hashwarden.serve.agent.notify import notify, watchdog_s
 from hashwarden.serve.agent.show import Show
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.jobs.sequences import CONTINUE_S
 from hashwarden.serve.journal import StorageError
 from hashwarden.serve.policy.case import Standing
 from hashwarden.serve.policy.observation import Blindness, Observation
@@ -76,6 +78,7 @@ class Agent:
         self.self_test, self.ticked_s, self.started_unix_s = parts.self_test, 0.0, parts.clocks.unix()
         self.outdated = ""
         self._kept: dict[str, Any] = {}
+        self._left = Kept(CONTINUE_S)
         self._began_s = 0.0
         self._closed, self._complained_s = False, float("-inf")
 
@@ -91,6 +94,7 @@ class Agent:
             "self_test": self.self_test or "passed", "sources": list(parts.config.sources.names),
         })  # fmt: skip
         self._kept = parts.folder.evidence(parts.scorer.identity["sha256"])
+        parts.table.take_up(parts.folder.sessions())
         self._map(())
         said("info", "the agent begins", version=__version__, evidence_of=len(self._kept))
         notify("READY=1", f"STATUS=watching {len(parts.runner.devices)} GPUs")
@@ -183,8 +187,11 @@ class Agent:
             said("info", "a job began", job=job.key, user=job.user, account=job.account, gpus=len(job.gpus))
         if self.parts.clocks.monotonic() - self._began_s > KEPT_S:
             self._kept = {}
+        self._left.tidy(parts.clocks.monotonic())
         for job in changes.ended:
-            parts.judge.end(job.key)
+            held = parts.judge.end(job.key)
+            if parts.table.may_go_on(job.key):
+                self._left.put(held, parts.clocks.monotonic())
             parts.engine.ended(job.key, parts.clocks.unix())
             self.blinds.forget(job.key)
             said("info", "a job ended", job=job.key, user=job.user)
@@ -192,6 +199,7 @@ class Agent:
     def _take_up(self, job: Job) -> None:
         """Put the evidence that was kept on a job to it, once; not on nobody's work: that may be another's by now."""
         mine = {name: record for name, record in self._kept.items() if split(name)[0] == job.key}
+        mine |= self._left.take(job.key)
         self._kept = {name: record for name, record in self._kept.items() if name not in mine}
         if job.kind != "gpu":
             self.parts.judge.restore(mine, {job.key: job}, self.parts.clocks.monotonic())
@@ -299,9 +307,9 @@ class Agent:
 
     def _keep_evidence(self, unix_s: float) -> None:
         try:
-            self.parts.folder.keep_evidence(
-                self.parts.scorer.identity["sha256"], {**self._kept, **self.parts.judge.saved()}, unix_s
-            )  # fmt: skip
+            held = {**self._kept, **self._left.saved(), **self.parts.judge.saved()}
+            self.parts.folder.keep_evidence(self.parts.scorer.identity["sha256"], held, unix_s)
+            self.parts.folder.keep_sessions(self.parts.table.sessions())
         except StorageError as error:
             said("error", "the evidence was not kept", error=str(error))
 

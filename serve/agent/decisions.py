@@ -14,6 +14,7 @@ from hashwarden.serve.agent.packing import Package, Packing
 from hashwarden.serve.agent.post import Post
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.policy.case import Case
+from hashwarden.serve.policy.ladder import ENDS
 from hashwarden.serve.policy.observation import Observation
 from hashwarden.serve.schedulers.scheduler import Action, Outcome
 
@@ -63,13 +64,23 @@ class Decisions:
                 self._pack(decision.case)
             elif decision.change == "closed":
                 self._packed.pop(decision.case, None)
+                self._leave_alone(decision.case)
         for alert in step.alerts:
             self._metrics.totals["alerts", (("kind", alert.kind.value),)] += 1
             self._post.put(alert)
             said("warning", alert.text, alert=alert.kind.value, subject=alert.subject, count=alert.count,
                  job=", ".join(alert.jobs))  # fmt: skip
         self._waiting += step.actions
+        for action in (*self._waiting, *self._parts.queue.pending):
+            if action.kind in ENDS:  # whoever comes from now on has not done what this job is ended for
+                self._parts.table.sever(action.job.key)
         self._hand_over()
+
+    def _leave_alone(self, case_id: str) -> None:
+        """What a person said of a job was said of its sessions so far."""
+        case = self._parts.engine.cases.get(case_id)
+        if case is not None and case.closed_for == "rejected":
+            self._parts.table.sever(case.job_key)
 
     def _hand_over(self) -> None:
         """Put actions in the queue, in order; what the disk refuses waits here, and is dropped when it expires."""

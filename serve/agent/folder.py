@@ -14,9 +14,10 @@ from hashwarden.errors import UsageError
 from hashwarden.model.storage import refusal, replacing
 from hashwarden.serve.journal import StorageError
 
-__all__ = ["EVIDENCE", "StateFolder"]
+__all__ = ["EVIDENCE", "SESSIONS", "StateFolder"]
 
 EVIDENCE: Final = "evidence.json"
+SESSIONS: Final = "sessions.json"
 _MOST_BYTES: Final = 64 << 20
 
 
@@ -76,20 +77,35 @@ class StateFolder:
         StorageError
             If there is no room; what was kept before stays.
         """
-        text = json.dumps({"model": model, "unix_s": unix_s, "jobs": saved}, separators=(",", ":"))
+        self._keep(EVIDENCE, {"model": model, "unix_s": unix_s, "jobs": saved})
+
+    def keep_sessions(self, sessions: Mapping[str, Any]) -> None:
+        """Keep which sessions are one job; errors as `keep_evidence`."""
+        self._keep(SESSIONS, sessions)
+
+    def sessions(self) -> dict[str, Any]:
+        """What was kept of that; nothing if it cannot be read."""
+        return self._kept(SESSIONS)
+
+    def evidence(self, model: str) -> dict[str, Any]:
+        """What was kept; nothing if it is of another model, or cannot be read: then evidence begins anew."""
+        found = self._kept(EVIDENCE)
+        jobs = found.get("jobs")
+        return dict(jobs) if found.get("model") == model and isinstance(jobs, dict) else {}
+
+    def _keep(self, name: str, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, separators=(",", ":"))
         try:
-            with replacing(self.path / EVIDENCE) as file:
+            with replacing(self.path / name) as file:
                 file.write(text.encode())
         except OSError as error:
             raise StorageError(refusal(error), "room on the disk", "Make room.", where=str(self.path)) from error
 
-    def evidence(self, model: str) -> dict[str, Any]:
-        """What was kept; nothing if it is of another model, or cannot be read: then evidence begins anew."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            with (self.path / EVIDENCE).open("rb") as file:
+    def _kept(self, name: str) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            with (self.path / name).open("rb") as file:
                 found = json.loads(file.read(_MOST_BYTES))
-            if found["model"] == model and isinstance(found["jobs"], dict):
-                return dict(found["jobs"])
+            return found if isinstance(found, dict) else {}
         return {}
 
     def close(self) -> None:

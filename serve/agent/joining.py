@@ -8,9 +8,10 @@ from typing import Final, final
 
 from hashwarden.model.channels import CHANNELS
 from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.jobs.sequence import SESSION
 from hashwarden.serve.sources.source import F32, Reading, vector
 
-__all__ = ["LEAST_KNOWN", "JobSample", "joined", "split", "watched_name"]
+__all__ = ["LEAST_KNOWN", "JobSample", "joined", "session_of", "split", "watched_name"]
 
 _SHARED: Final = "foreign_process_count"
 _SEPARATOR: Final = "@"
@@ -32,6 +33,11 @@ def split(name: str) -> tuple[str, str]:
     """The job and the GPU of a `watched_name`."""
     job, _, gpu = name.rpartition(_SEPARATOR)
     return job, gpu
+
+
+def session_of(job: Job) -> str:
+    """Which session of a job is there now; most jobs have but one, which is called as they are."""
+    return job.labels.get(SESSION, job.key)
 
 
 @final

@@ -10,9 +10,10 @@ from typing import Any, Final, final
 from hashwarden.errors import DataError
 from hashwarden.model.channels import INDEX
 from hashwarden.model.job.verdict import JobVerdict
-from hashwarden.model.sequential_state import Blind, JobEvidence
+from hashwarden.model.sequential_state import Blind, JobEvidence, State
 from hashwarden.serve.agent.coverage import Coverage
-from hashwarden.serve.agent.joining import JobSample, split, watched_name
+from hashwarden.serve.agent.joining import JobSample, session_of, split, watched_name
+from hashwarden.serve.agent.trials import CUT, Trials
 from hashwarden.serve.agent.window import RawWindow
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.policy.guards import CODE_MINING
@@ -69,6 +70,10 @@ class Watched:
         Whether the job is on this GPU now.
     code_mining, code_s : float
         Newest ``code_mining_ratio``, and when it came.
+    session : str
+        Which session of the job the last sample was of; see `hashwarden.serve.agent.trials`.
+    borrowed : bool
+        Whether the verdict rests on sessions before that one alone.
     """
 
     job: Job
@@ -83,6 +88,8 @@ class Watched:
     on: bool = True
     code_mining: float = math.nan
     code_s: float = -math.inf
+    session: str = ""
+    borrowed: bool = False
 
     @property
     def blind(self) -> Blindness | None:
@@ -111,6 +118,7 @@ class Judge:
 
     def __init__(self, watch: JobWatch, window: RawWindow, coverage: Coverage) -> None:
         self._watch, self._window, self._coverage = watch, window, coverage
+        self._trials = Trials(watch)
         self._watched: dict[str, Watched] = {}
         self._stepped_s = self._usual_s = math.nan
 
@@ -139,21 +147,27 @@ class Judge:
         fresh = [sample for sample in samples if self._is_later(sample)]
         for sample in fresh:
             self._window.add(sample)
-        told = self._watch.step([Sample(_name(s), s.time_s, s.values, self._is_foreign(s, time_s)) for s in fresh])
+            self._go_on(sample)
+        mine = [Sample(_name(s), s.time_s, s.values, self._is_foreign(s, time_s)) for s in fresh]
+        told = self._watch.step(self._trials.doubled(mine))
         for sample in fresh:
             self._keep(sample, time_s)
         for one in self._watched.values():
             one.on = one.gpu in on.get(one.job.key, ())
         quiet = [name for name, one in self._watched.items() if one.on and time_s - one.last_s > one.quiet_s]
-        told += self._watch.tick(time_s, quiet)
-        changed = {verdict.job: verdict for verdict in told}
+        told += self._watch.tick(time_s, self._trials.rows(quiet))
+        cut = self._trials.settle()
+        changed = {verdict.job: verdict for verdict in self._trials.of_sequences(told)}
         names, slept = list(self._watched), self._has_slept(time_s)
-        for name, evidence in zip(names, self._watch.evidence_on(names), strict=True):
+        rows = [self._trials.row(name) for name in names]
+        for name, evidence in zip(names, self._watch.evidence_on(rows), strict=True):
             one = self._watched[name]
-            one.evidence = evidence
+            one.evidence, one.borrowed = evidence, self._trials.borrows(name)
+            if (name in cut or name in self._trials) and evidence.state.word != one.verdict.state:
+                changed[name] = self._trials.verdict(name)
             self._refresh(name, one, changed.get(name), time_s)
             self._count(one, time_s, slept=slept)
-        return told
+        return list(changed.values())
 
     def observe(
         self, jobs: Iterable[Job], now: tuple[float, float], on: Places,
@@ -174,19 +188,24 @@ class Judge:
         by_job: dict[str, list[Watched]] = {}
         for one in self._watched.values():
             by_job.setdefault(one.job.key, []).append(one)
-        return [self._observe(job, by_job.get(job.key, ()), now, on, node) for job in jobs]
+        return [
+            self._observe(job, self._drop_left(job, by_job.get(job.key, ())), now, on, node) for job in jobs
+        ]  # fmt: skip
 
-    def end(self, job: str) -> None:
-        """A job has ended: nothing of it is kept."""
-        for name in [name for name in self._watched if split(name)[0] == job]:
-            self._watch.forget(name)
-            del self._watched[name]
+    def end(self, job: str) -> dict[str, Any]:
+        """A job has ended: nothing of it is kept. Gives the evidence on it, if there is any, as `saved` does."""
+        names = [name for name in self._watched if split(name)[0] == job]
+        held = [name for name in names if self._watched[name].evidence.evidence[-1] > 1.0]
+        saved = self.saved() if held else {}
+        for name in names:
+            self._forget(name)
         self._window.forget(job)
         self._coverage.forget(job)
+        return {name: saved[name] for name in held}
 
     def saved(self) -> dict[str, Any]:
         """The evidence on every job, for a restart."""
-        return self._watch.saved()
+        return self._trials.saved()
 
     def restore(self, saved: Mapping[str, Any], jobs: Mapping[str, Job], time_s: float) -> int:
         """Take up the evidence on jobs that are still there; gives how many."""
@@ -222,14 +241,39 @@ class Judge:
         return not code >= CODE_MINING  # NaN is not known
 
     def _new(self, name: str, job: Job, gpu: str, time_s: float) -> Watched:
-        return Watched(job, gpu, self._watch.verdict(name), self._watch.evidence(name), time_s, time_s, time_s)
+        verdict, evidence = self._watch.verdict(name), self._watch.evidence(name)
+        return Watched(job, gpu, verdict, evidence, time_s, time_s, time_s, session=job.key)
+
+    def _forget(self, name: str) -> None:
+        self._trials.forget(name)
+        self._watch.forget(name)
+        del self._watched[name]
+
+    def _go_on(self, sample: JobSample) -> None:
+        """Note that another session of a job is there now."""
+        one, session = self._watched.get(_name(sample)), session_of(sample.job)
+        if one is not None and one.session != session:
+            self._trials.begin(_name(sample))
+            one.session, one.code_mining, one.code_s = session, math.nan, -math.inf
+
+    def _drop_left(self, job: Job, parts: Sequence[Watched]) -> list[Watched]:
+        """Forget what other sessions of a job did on GPUs where it is no more, if this one is another matter."""
+        session = session_of(job)
+        mine = [one for one in parts if one.session == session or one.on]
+        clear = any(one.evidence.state is State.CLEAR and one.evidence.blocks >= CUT for one in mine)
+        if len(mine) == len(parts) or not clear:
+            return list(parts)
+        for one in parts:
+            if one.session != session and not one.on:
+                self._forget(watched_name(job.key, one.gpu))
+        return mine
 
     def _keep(self, sample: JobSample, time_s: float) -> None:
         name = _name(sample)
         one = self._watched.get(name)
         if one is None:
             one = self._watched[name] = self._new(name, sample.job, sample.gpu, time_s)
-            one.last_s = sample.time_s
+            one.last_s, one.session = sample.time_s, session_of(sample.job)
         else:
             one.spacing_s, one.last_s = sample.time_s - one.last_s, sample.time_s
         one.job, one.shared = sample.job, sample.shared
@@ -239,7 +283,7 @@ class Judge:
 
     def _refresh(self, name: str, one: Watched, changed: JobVerdict | None, time_s: float) -> None:
         if changed is not None or time_s - one.refreshed_s >= _REFRESH_S:
-            one.verdict, one.refreshed_s = changed or self._watch.verdict(name), time_s
+            one.verdict, one.refreshed_s = changed or self._trials.verdict(name), time_s
 
     def _has_slept(self, time_s: float) -> bool:
         """Whether this program stood still since the last step, or the machine did: that time was not watched."""
@@ -272,6 +316,7 @@ class Judge:
             shared=any(one.shared for one in parts if one.on),
             code_mining=max(codes, default=math.nan),
             gpu_seconds=self._coverage.of(job.key),
+            borrowed=frozenset(one.gpu for one in parts if one.borrowed or one.session != session_of(job)),
         )
 
 

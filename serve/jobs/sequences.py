@@ -8,20 +8,20 @@ Only beyond `MOST_YOUNG` that have just begun, or `MOST_APART` in all, the furth
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, final
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, final
 
-from hashwarden.serve.jobs.job import Job, ProcessKey
+from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.jobs.sequence import Sequence
 from hashwarden.serve.jobs.session_memory import MOST_SESSIONS
 
 if TYPE_CHECKING:
     from hashwarden.serve.jobs.processes import Process
 
-__all__ = [
-    "CONTINUE_S", "LATEST", "LONG_S", "MOST_APART", "MOST_YOUNG", "SESSION", "SESSIONS", "YOUNG_S", "Sequences",
-]  # fmt: skip
+__all__ = ["CONTINUE_S", "LONG_S", "MOST_APART", "MOST_YOUNG", "YOUNG_S", "Sequences"]
 
 CONTINUE_S: Final = 300.0
 """A session goes on with the job of one that ended so short a time ago."""
@@ -33,49 +33,7 @@ MOST_YOUNG: Final = 8
 MOST_APART: Final = 64
 YOUNG_S: Final = 20.0
 
-SESSION: Final = "session"
-"""Label of a job that goes on in another session than its first: which one it is now."""
-
-SESSIONS: Final = "sessions"
-"""Label: how many sessions the job has had."""
-
-LATEST: Final = "latest"
-"""Label: the last of them."""
-
 _AWAY_S: Final = 10.0  # off all devices: it waits, or hides behind a process that sleeps
-_SHOWN: Final = 8
-
-
-@final
-@dataclass(slots=True, eq=False)
-class _Sequence:
-    """One job: `session` holds it now, with `members`; `last_s` is when one of them was last there."""
-
-    job: Job
-    session: str
-    began_s: float
-    last_s: float
-    pooled: bool = False
-    severed: bool = False
-    gone: bool = False
-    count: int = 0
-    gpus: frozenset[str] = frozenset()
-    members: dict[ProcessKey, Process] = field(default_factory=dict)
-    latest: deque[str] = field(default_factory=lambda: deque(maxlen=_SHOWN))
-
-    def join(self, session: str, time_s: float) -> None:
-        """Another session belongs to it from now on; it holds it, unless there are more."""
-        if not (self.pooled and self.members):
-            self.session, self.began_s = session, time_s
-        self.count += 1
-        self.latest.append(session.partition(":")[2].partition(":")[2])
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """What its job is labelled with."""
-        if self.count < 2:
-            return {}
-        return {SESSION: self.session, SESSIONS: str(self.count), LATEST: " ".join(self.latest)}
 
 
 @final
@@ -92,9 +50,9 @@ class Sequences:
 
     def __init__(self, counts: Counter[str], continue_s: float = CONTINUE_S) -> None:
         self._counts, self._continue_s = counts, continue_s
-        self._by_key: dict[str, _Sequence] = {}
-        self._of_user: dict[int, dict[str, _Sequence]] = {}
-        self._bound: dict[str, _Sequence] = {}
+        self._by_key: dict[str, Sequence] = {}
+        self._of_user: dict[int, dict[str, Sequence]] = {}
+        self._bound: dict[str, Sequence] = {}
         self._told_s = float("-inf")
 
     def __len__(self) -> int:
@@ -146,9 +104,26 @@ class Sequences:
         if known is not None:
             known.severed = True
 
+    def may_go_on(self, key: str) -> bool:
+        """Whether another session may go on with a job that has ended."""
+        known = self._by_key.get(key)
+        return known is not None and not (known.pooled or known.severed) and known.last_s - known.began_s < LONG_S
+
+    def saved(self) -> list[dict[str, Any]]:
+        """All, as JSON, for a restart on the same boot."""
+        return [known.record() for known in self._by_key.values()]
+
+    def restore(self, saved: object, time_s: float) -> None:
+        """Take up what was saved; what does not fit is left out."""
+        for record in saved if isinstance(saved, list) else ():
+            with suppress(TypeError, KeyError, ValueError, AttributeError):
+                known = Sequence.read(record, time_s)
+                if known.job.key not in self._by_key:
+                    self._bind(known.session, self._keep(known))
+
     def labels(self) -> Iterator[tuple[str, dict[str, str]]]:
         """What jobs are labelled with, by key."""
-        return ((key, known.labels) for key, known in self._by_key.items() if known.count > 1)
+        return ((key, known.labels) for key, known in self._by_key.items() if known.labels)
 
     def tidy(self, time_s: float, *, told: bool) -> None:
         """Once a second: note who is there, and forget what ended long ago.
@@ -167,10 +142,12 @@ class Sequences:
             elif not known.members and (time_s - known.last_s > self._continue_s or len(self) > MOST_SESSIONS):
                 self._drop(key, known)
 
-    def _of_session(self, process: Process, job: Job, time_s: float, age_s: float) -> _Sequence:
+    def _of_session(self, process: Process, job: Job, time_s: float, age_s: float) -> Sequence:
         mine = self._of_user.get(job.uid, {})
         known = next((one for one in mine.values() if one.session == job.key and not one.pooled), None)
         if known is not None:
+            if known.severed and not known.members:
+                known.turn = f"+{process.facts.key.pid}.{process.facts.key.started}"
             return known
         bound = known = self._bound.get(job.key)
         if known is not None and (known.gone or known.severed or (not known.pooled and self._is_here(known))):
@@ -183,7 +160,7 @@ class Sequences:
         self._bind(job.key, known)
         return known
 
-    def _new(self, process: Process, job: Job, time_s: float, age_s: float) -> _Sequence:
+    def _new(self, process: Process, job: Job, time_s: float, age_s: float) -> Sequence:
         """What a session that is seen for the first time goes on with, or begins."""
         here = self._here(job.uid)
         young = sum(time_s - one.began_s < YOUNG_S for one in here)
@@ -191,7 +168,7 @@ class Sequences:
             return self._pool(process, job, time_s)
         return self._ended(process, job, time_s) or self._begin(process, job, time_s)
 
-    def _ended(self, process: Process, job: Job, time_s: float) -> _Sequence | None:
+    def _ended(self, process: Process, job: Job, time_s: float) -> Sequence | None:
         """The one that ended last, where this one is; anywhere, if it is not known yet where it is."""
         ended = [
             one for one in self._of_user.get(job.uid, {}).values()
@@ -201,13 +178,13 @@ class Sequences:
         ]  # fmt: skip
         return max(ended, key=lambda one: one.last_s, default=None)
 
-    def _begin(self, process: Process, job: Job, time_s: float) -> _Sequence:
+    def _begin(self, process: Process, job: Job, time_s: float) -> Sequence:
         key = job.key
         if key in self._by_key:  # another session goes on under its name
             key += f"-{process.facts.key.pid}.{process.facts.key.started}"
-        return self._keep(_Sequence(replace(job, key=key), "", time_s, time_s))
+        return self._keep(Sequence(replace(job, key=key), "", time_s, time_s))
 
-    def _pool(self, process: Process, job: Job, time_s: float) -> _Sequence:
+    def _pool(self, process: Process, job: Job, time_s: float) -> Sequence:
         pools = (one for one in self._of_user.get(job.uid, {}).values() if one.pooled and not one.severed)
         found = next(pools, None)
         if found is not None:
@@ -217,14 +194,14 @@ class Sequences:
         while key in self._by_key:
             key += "+"
         name = f"sessions of {job.user}"
-        return self._keep(_Sequence(replace(job, key=key, id=name), "", time_s, time_s, pooled=True))
+        return self._keep(Sequence(replace(job, key=key, id=name), "", time_s, time_s, pooled=True))
 
-    def _keep(self, one: _Sequence) -> _Sequence:
+    def _keep(self, one: Sequence) -> Sequence:
         self._by_key[one.job.key] = one
         self._of_user.setdefault(one.job.uid, {})[one.job.key] = one
         return one
 
-    def _drop(self, key: str, known: _Sequence) -> None:
+    def _drop(self, key: str, known: Sequence) -> None:
         known.gone = True
         del self._by_key[key]
         mine = self._of_user[known.job.uid]
@@ -232,16 +209,16 @@ class Sequences:
         if not mine:
             del self._of_user[known.job.uid]
 
-    def _bind(self, session: str, known: _Sequence) -> None:
+    def _bind(self, session: str, known: Sequence) -> None:
         self._bound.pop(session, None)
         self._bound[session] = known
         while len(self._bound) > MOST_SESSIONS:
             del self._bound[next(iter(self._bound))]
 
-    def _here(self, uid: int) -> list[_Sequence]:
+    def _here(self, uid: int) -> list[Sequence]:
         """Those of a user that stand for themselves and have a process there."""
         return [one for one in self._of_user.get(uid, {}).values() if not one.pooled and self._is_here(one)]
 
-    def _is_here(self, known: _Sequence) -> bool:
+    def _is_here(self, known: Sequence) -> bool:
         """Whether it has a process that is on a device, was a moment ago, or was not seen on one yet."""
         return any(self._told_s - process.seen_s <= _AWAY_S for process in known.members.values())

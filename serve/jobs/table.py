@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from hashwarden.serve.jobs.budget import Budget
 from hashwarden.serve.jobs.job import Job, Owner, ProcessKey
@@ -185,6 +185,22 @@ class JobTable:
         """
         with self._lock:
             self._processes.sequences.sever(job)
+
+    def may_go_on(self, job: str) -> bool:
+        """Whether another session may yet go on with a job that has ended."""
+        with self._lock:
+            return self._processes.sequences.may_go_on(job)
+
+    def sessions(self) -> dict[str, Any]:
+        """Which sessions are one job, as JSON, for a restart."""
+        with self._lock:
+            return {"boot": self._proc.boot_id(), "jobs": self._processes.sequences.saved()}
+
+    def take_up(self, sessions: Mapping[str, Any]) -> None:
+        """Keys of jobs are what they were before a restart, on the same boot; call it before the first refresh."""
+        if sessions.get("boot") == self._proc.boot_id():
+            with self._lock:
+                self._processes.sequences.restore(sessions.get("jobs"), self._clock())
 
     def close(self) -> None:
         """Give back all threads and descriptors."""

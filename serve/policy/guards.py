@@ -122,6 +122,8 @@ def act_objections(seen: Observation, verdict: JobVerdict, ladder: Ladder, *, be
         found.append(f"evidence of the tier {verdict.tier or 'unknown'!r} is good for warnings only")
     if beyond and not ladder.act_beyond_calibration:
         found.append("it was confirmed after the calibrated horizon")
+    if any(seen.verdicts.get(gpu) is verdict for gpu in seen.borrowed):
+        found.append("what runs now follows a session that ended, and was not seen to do it itself yet")
     if seen.job.interactive and ladder.interactive_warn_only:
         found.append("a person sits before it")
     return tuple(Objection(None, words) for words in found)

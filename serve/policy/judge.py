@@ -73,7 +73,7 @@ def grounds_of(seen: Observation, policy: Policy, model_sha256: str, unix_s: flo
         against = (*always, *verdict_objections(seen, verdict, model_sha256, policy.stale_seconds))
         blind |= {one.kind for one in against if one.kind is not None}
         one = _of_verdict(seen, verdict, policy, against, unix_s)
-        rank = (not one.objections, one.standing.rank, verdict.evidence.strength)
+        rank = (not one.objections, one.standing.rank, verdict.evidence.strength + (gpu not in seen.borrowed))
         if one.standing is Standing.NONE:
             rank = (False, 0, verdict.evidence.strength)
         if best is None or rank > best[0]:

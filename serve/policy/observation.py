@@ -62,6 +62,8 @@ class Observation:
         (the channel ``code_mining_ratio``), newest; NaN if not known.
     gpu_seconds : mapping of str to float
         GPU-seconds of this job since it was first seen, by likeliest class; ``unknown`` where it abstained.
+    borrowed : frozenset of str
+        GPUs whose verdict rests on sessions of the job that ended, so far: what is there now was not seen to do it.
     """
 
     job: Job
@@ -72,3 +74,4 @@ class Observation:
     shared: bool = False
     code_mining: float = float("nan")
     gpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    borrowed: frozenset[str] = frozenset()
