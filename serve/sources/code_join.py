@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hashwarden.serve.launch_board import LaunchProfile
 from hashwarden.serve.scan.text import printable, shorten
-from hashwarden.serve.sources.code_index import VALUES, Index, Rows, name_key
+from hashwarden.serve.sources.code_index import ROW, VALUES, Index, Rows, name_key
 from hashwarden.serve.sources.code_store import CodeStore
 
 __all__ = ["MOST_KERNELS", "TOP_SHARE", "Joined", "Joiner", "LaunchedKernel", "chosen"]
@@ -31,7 +31,8 @@ _CHANNELS: Final = tuple("code_novelty" if name == "novelty" else f"code_{name}_
 MOST_KERNELS: Final = 512
 """Of a process in a window, the most launched ones, that are looked up; the others count as not known."""
 _MOST_NAMES: Final = 100_000
-"""Names of all processes together whose rows are remembered, 10 MB; 200 processes with 300 kernels are 60,000."""
+"""Names of all processes together whose rows are remembered; 200 processes with 300 kernels are 60,000. Names of 120
+characters, each with code of its own, took 37 MiB of resident memory; 200 processes of the same code, 1 MiB."""
 _MOST_OPEN: Final = 256
 _UNKNOWN: Final = -1
 _UNNAMED: Final = -2
@@ -125,10 +126,9 @@ class Joiner:
         self._open.clear()
         self._tables: dict[tuple[tuple[str, ...], int], dict[str, int]] = {}
         self._looks: dict[tuple[int, tuple[str, ...], int], tuple[LaunchProfile, _Look]] = {}
-        self._place: dict[bytes, int] = {}
-        self._rows: list[np.void] = []
+        self._place: dict[int, int] = {}
+        self._held: Rows = np.zeros(0, ROW)  # with room for more; rows that are objects take ten times as much
         self._names: list[str] = []
-        self._matrix: npt.NDArray[np.float64] = np.zeros((0, len(VALUES)))
         self._count = 0
 
     def begin(self) -> None:
@@ -170,7 +170,7 @@ class Joiner:
         known, inverse = np.unique(places[places >= 0], return_inverse=True)
         weights = np.bincount(inverse, threads[places >= 0], len(known)).astype(np.float64)
         if weights.sum() > 0:
-            values = self._values()[known]
+            values = self._rows["values"][known].astype(np.float64)
             heavy_unknown = _heaviest_unknown(processes, looks) >= TOP_SHARE * threads.sum()
             joined.values |= _channels(values, weights, float(threads.sum()), heavy_unknown)
             joined.places, joined.shares = known, weights / float(threads.sum())
@@ -206,11 +206,18 @@ class Joiner:
 
     def _keep(self, name: str, row: np.void) -> int:
         """The place of a row: processes that run the same code share it."""
-        place = self._place.setdefault(row.tobytes(), len(self._rows))
-        if place == len(self._rows):
-            self._rows.append(row.copy())
+        place = self._place.setdefault(hash(row.tobytes()), len(self._names))
+        if place == len(self._names):
+            if place == len(self._held):
+                self._held = np.resize(self._held, max(64, 3 * place // 2))
+            self._held[place] = row
             self._names.append(name)
         return place
+
+    @property
+    def _rows(self) -> Rows:
+        """What is said of all kernels that are remembered, by place."""
+        return self._held[: len(self._names)]
 
     def _indices(self, keys: tuple[str, ...]) -> list[Index]:
         for key in keys:
@@ -221,12 +228,6 @@ class Joiner:
         while len(self._open) > _MOST_OPEN:
             self._open.popitem(last=False)
         return found
-
-    def _values(self) -> npt.NDArray[np.float64]:
-        """What is said of all kernels that are remembered, by place."""
-        if len(self._matrix) < len(self._rows):
-            self._matrix = np.array([row["values"] for row in self._rows], np.float64)
-        return self._matrix
 
     def top(self, joined: Joined) -> tuple[LaunchedKernel, ...]:
         """The heaviest kernels of what was joined in this round."""
