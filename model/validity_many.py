@@ -1,7 +1,7 @@
 """The judge of many streams at once, one sample of each: what `hashwarden.model.validity` does, for all jobs of a node.
 
-To the last bit the same answers as one `Validity` for each; the rules are the same functions. Of 256 jobs a step took
-a twelfth of the time that single judges did (benchmarks/agent.py measures ticks by the number of jobs).
+To the last bit the same answers as one `Validity` for each; the rules are the same functions. What one call of NumPy
+costs is paid once a step and not once a job (benchmarks/agent.py measures ticks by the number of jobs).
 
 N = streams, n = those of one step, C = len(CHANNELS), W = `WATCHED`, R = rules of dead counters.
 """

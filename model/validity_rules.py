@@ -85,7 +85,9 @@ def _sentinels() -> npt.NDArray[np.float32]:
     exact = np.array([blank / divisor for blank in _BLANKS for divisor in _DIVISORS])
     rounded = exact[exact >= SENTINEL_FROM].astype(np.float32)
     around = [np.nextafter(rounded, np.float32(side)) for side in (0, np.inf)]
-    return np.unique(np.concatenate([rounded, *around]))
+    found = np.sort(np.concatenate([rounded, *around]))
+    first = np.concatenate([np.ones(1, np.bool_), found[1:] != found[:-1]])
+    return np.asarray(found[first])  # as np.unique, which imports masked arrays: 9 ms
 
 
 SENTINELS: Final = _sentinels()

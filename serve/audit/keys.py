@@ -14,23 +14,14 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, final
-
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_der_public_key,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from typing import TYPE_CHECKING, Final, final
 
 from hashwarden.errors import UsageError
 from hashwarden.model.storage import refusal, replacing, synced
 from hashwarden.serve.journal import StorageError
+
+if TYPE_CHECKING:  # cryptography takes 40 ms to import, and many programs that import this module check no key
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 __all__ = ["PublicKey", "Signer", "load_or_make", "load_public", "load_signer", "pae", "public_path"]
 
@@ -57,12 +48,18 @@ class PublicKey:
     @classmethod
     def of(cls, key: Ed25519PublicKey) -> PublicKey:
         """From the library's key."""
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
         der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return cls(hashlib.sha256(der).hexdigest(), base64.b64encode(der).decode("ascii"), key)
 
     @classmethod
     def parse(cls, text: object) -> PublicKey | None:
         """From its text; None if it is no Ed25519 key."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_der_public_key
+
         try:
             key = load_der_public_key(base64.b64decode(str(text), validate=True))
         except (ValueError, binascii.Error, UnsupportedAlgorithm):
@@ -72,10 +69,14 @@ class PublicKey:
     @property
     def pem(self) -> str:
         """As OpenSSL writes it."""
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
         return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether this key signed the message."""
+        from cryptography.exceptions import InvalidSignature
+
         try:
             self._key.verify(signature, message)
         except InvalidSignature:
@@ -99,6 +100,8 @@ class Signer:
     @classmethod
     def generate(cls) -> Signer:
         """A new key, nowhere stored."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         return cls(Ed25519PrivateKey.generate())
 
     def sign(self, message: bytes) -> bytes:
@@ -107,6 +110,8 @@ class Signer:
 
     def private_pem(self) -> bytes:
         """The key itself, for a file that only its owner reads."""
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -173,6 +178,10 @@ def load_signer(path: Path) -> Signer:
     UsageError
         If it cannot be read, is no Ed25519 key without a passphrase, or may be read by others than its owner.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     data = _read(path, private=True)
     try:
         key = load_pem_private_key(data, None)
@@ -191,6 +200,10 @@ def load_public(path: Path) -> PublicKey:
     UsageError
         If it cannot be read or is no Ed25519 key.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         key = load_pem_public_key(_read(path, private=False))
     except (ValueError, UnsupportedAlgorithm) as error:
