@@ -21,6 +21,7 @@ from hashwarden.serve.policy.guards import BLIND_WORDS
 from hashwarden.serve.policy.judge import Grounds, grounds_of, quota_grounds
 from hashwarden.serve.policy.ladder import MARGIN_S, MOST_ATTEMPTS
 from hashwarden.serve.policy.look import Steady, evidence_of, looked
+from hashwarden.serve.policy.memory import remembered
 from hashwarden.serve.policy.observation import Blindness, Observation
 from hashwarden.serve.policy.outbox import RETRY_S, Outbox, Step
 from hashwarden.serve.policy.outcomes import after_outcome, case_of
@@ -201,8 +202,10 @@ class Engine:
             if grounds.verdict and grounds.standing is Standing.CONFIRMED else None,
             evidence=evidence_of(grounds.verdict) if grounds.verdict else {},
         )  # fmt: skip
+        case = remembered(case, self.cases, unix_s)
         under = f"rule {grounds.name}" if grounds.name else "no rule: it is only recorded"
         words = f"opened, {grounds.standing}, under {under}" + (f", after {case.linked}" if case.linked else "")
+        words += f", whose time and warnings count ({case.clock_s:,.0f} s)" if case.clock_s else ""
         case = case.noting(words, unix_s)
         self._out.record(case, "opened", words, grounds.reasons, unix_s)
         self.cases.save(case)
