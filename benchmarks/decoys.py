@@ -5,8 +5,8 @@ One command::
     python benchmarks/decoys.py [--out benchmarks/results]
 
 A video decoder kept at 5 %, a copy over PCIe beside the work, memory that is held and not used: none of it takes hash
-rate. Each run of mining in data/job is judged as it is and with one channel set, by the shipped model along the agent's
-path, at alpha 0.001. All of these runs are synthesised, and some of their kind were learned from.
+rate. Each run of mining in the two shipped traces is judged as it is and with one channel set, by the shipped model
+along the agent's path, at alpha 0.001. All of these runs are synthesised, and some of their kind were learned from.
 Writes decoys.json and decoys.md.
 """
 
@@ -27,8 +27,8 @@ from hashwarden.model.trace_read import read_runs
 from hashwarden.serve.job_scorer import JobScorer
 from hashwarden.serve.replay import replay
 
-DATA = Path(__file__).parents[1] / "data" / "job"
-TRACES = ("demo.parquet", "reference.parquet")
+ROOT = Path(__file__).parents[1]
+TRACES = ("data/job/demo.parquet", "model/artifacts/job_reference.parquet")
 DECOYS = (
     ("", 0.0, "as it was"),
     ("decoder_util_ratio", 0.05, "video decoder at 5 %"),
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     order = parser.parse_args()
-    runs = [run for name in TRACES for run in read_runs(DATA / name) if run.label == "mining"]
+    runs = [run for name in TRACES for run in read_runs(ROOT / name) if run.label == "mining"]
     scorer, rows = JobScorer(), []
     for channel, value, words in DECOYS:
         row: dict[str, Any] = {"decoy": words, "channel": channel, "value": value}
@@ -71,7 +71,7 @@ def main() -> None:
     (order.out / "decoys.json").write_text(json.dumps(found, indent=1) + "\n")
     text = [
         "# What a cheap decoy hides", "",
-        f"{len(runs)} synthesised runs of mining (data/job/{', '.join(TRACES)}),",
+        f"{len(runs)} synthesised runs of mining ({', '.join(TRACES)}),",
         f"the model {scorer.identity['sha256'][:12]},",
         f"alpha 0.001, {found['machine']['date']}. Confirmed, of {len(runs)}:", "",
         "| decoy | GPM | GPM and code |", "| --- | ---: | ---: |",

@@ -16,7 +16,8 @@ from hashwarden.model.channels import CHANNELS, INDEX
 from hashwarden.model.job.taxonomy import CLASSES, MINING_FAMILIES
 from hashwarden.model.trace import Run, RunInfo
 from hashwarden.model.trace_write import write_runs
-from hashwarden.serve.job_scorer import JobScorer
+from hashwarden.serve.job_scorer import JobScorer, shipped_job_model
+from hashwarden.serve.model_compare import shipped_reference
 from hashwarden.training.job import material
 from hashwarden.training.job.recipe import Recipe
 from hashwarden.training.job.train import Training, run
@@ -156,6 +157,16 @@ def test_promote_list_and_roll_back(command, trained, tmp_path):
     command("score", reference, "--store", store, "--output", tmp_path / "scores.parquet")
     assert "shipped serves again" in command("model", "rollback", "--store", store)
     assert command("model", "list", "--store", store).splitlines()[2].startswith("* 2  shipped  rollback")
+
+
+def test_a_fresh_install_can_promote_wherever_it_is_called(command, tmp_path, monkeypatch):
+    """What models are compared on is part of the package; nothing of a clone is needed."""
+    monkeypatch.chdir(tmp_path)
+    model = _copied(shipped_job_model(), tmp_path / "model")
+    said = command("model", "promote", model, "--store", tmp_path / "store")
+    assert "serves, generation 1" in said
+    assert shipped_reference().parent == shipped_job_model().parent
+    assert shipped_reference().stat().st_size < 1_000_000
 
 
 def test_a_worse_model_stays_out_of_service(command, trained, tmp_path):
