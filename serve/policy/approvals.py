@@ -49,8 +49,8 @@ def _acts(case: Case, policy: Policy) -> tuple[str, ...]:
 
 
 def rejected(case: Case | None, said: Saying, policy: Policy) -> tuple[Case, dict[str, Any]]:
-    """The case, and the record of its rejection; errors as `approved`."""
-    found = _checked(case, said, policy)
+    """The case, and the record of its rejection; errors as `approved`. It may have been closed by no person."""
+    found = _checked(case, said, policy, closed=frozenset({"ended", "clear", "lost"}))
     return found, _event(found, "rejected", said)
 
 
@@ -61,12 +61,12 @@ def _event(case: Case, what: str, said: Saying) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _checked(case: Case | None, said: Saying, policy: Policy) -> Case:
+def _checked(case: Case | None, said: Saying, policy: Policy, closed: frozenset[str] = frozenset()) -> Case:
     by = said.by
     if case is None:
         raise UsageError(f"no case is called {one_line(said.case, 40)!r}", "the id of an open case",
                          "'hashwarden cases' lists them.")  # fmt: skip
-    if not case.is_open:
+    if not case.is_open and case.closed_for not in closed:
         raise UsageError(f"the case {case.id} is closed ({case.closed_for})", "an open case",
                          "'hashwarden cases' lists them.")  # fmt: skip
     if len(said.reason.strip()) < 3:

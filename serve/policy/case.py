@@ -14,10 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.policy.alerts import one_line
 
-__all__ = ["EVIDENCE", "Approval", "Case", "Standing", "StepRecord", "StepState", "case_id"]
+__all__ = ["EVIDENCE", "RELEASED", "Approval", "Case", "Standing", "StepRecord", "StepState", "case_id"]
 
 EVIDENCE: Final = "evidence"
 """Origin of a case that rests on a verdict; others are ``quota:NAME``."""
+
+RELEASED: Final = "release_"
+"""Begins the names of steps that take a step back."""
 
 _ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """No letters that can be taken for another or for a digit."""
@@ -148,6 +151,8 @@ class Case(_Record):
         What the next step waits for, in words.
     linked : str
         The case before of the same user, empty if there is none.
+    repeat : str
+        The case for which a job of the same user was ended before, as far as is remembered; empty if there is none.
     evidence : mapping
         The verdict that it rests on, shortened.
     history : tuple of str
@@ -173,6 +178,7 @@ class Case(_Record):
     approval: Approval | None = None
     waiting: str = ""
     linked: str = ""
+    repeat: str = ""
     evidence: Mapping[str, Any] = Field(default_factory=dict)
     history: tuple[str, ...] = ()
 
@@ -180,6 +186,25 @@ class Case(_Record):
     def is_open(self) -> bool:
         """Whether it is not closed."""
         return self.closed_unix_s is None
+
+    @property
+    def unreleased(self) -> list[str]:
+        """Names of the steps whose release is not over."""
+        over = (StepState.DONE, StepState.REFUSED)
+        return [name.removeprefix(RELEASED) for name, step in self.steps.items()
+                if name.startswith(RELEASED) and step.state not in over]  # fmt: skip
+
+    @property
+    def holds_power(self) -> bool:
+        """Whether GPUs may have less power for it now."""
+        step, back = self.steps.get("throttle"), self.steps.get(RELEASED + "throttle")
+        asked = step is not None and not step.dry and step.state in {StepState.ASKED, StepState.DONE}
+        return asked and (back is None or back.state is not StepState.DONE)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is closed, and nothing is left to be taken back."""
+        return not self.is_open and not self.unreleased and not self.holds_power
 
     @property
     def job_key(self) -> str:

@@ -1,5 +1,8 @@
 """Where cases are kept: one small file each, whole or not there, whatever ends this program.
 
+In memory are those that are open, hold something back, or were closed last. Of the others a line is remembered, and
+their files are read when somebody asks.
+
 ::
 
     FOLDER/HW-XXXXXXX.json   a case
@@ -9,8 +12,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, final
@@ -18,16 +22,20 @@ from typing import Any, Final, final
 from pydantic import ValidationError
 
 from hashwarden.model.storage import refusal, replacing
-from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.journal import StorageError
 from hashwarden.serve.policy.case import EVIDENCE, Approval, Case, Standing, StepRecord, StepState, case_id
+from hashwarden.serve.policy.past import Past
 
-__all__ = ["LARGEST", "Approval", "Case", "CaseStore", "Standing", "StepRecord", "StepState"]
+__all__ = ["LARGEST", "MOST_RECENT", "Approval", "Case", "CaseStore", "Standing", "StepRecord", "StepState"]
 
 LARGEST: Final = 4 << 20
 """Bytes of a file at most."""
 
 MOST_CLOSED: Final = 10_000
+"""Closed cases that are kept, unless a policy says otherwise."""
+
+MOST_RECENT: Final = 500
+"""Closed cases in memory."""
 
 
 @final
@@ -57,33 +65,64 @@ class CaseStore:
         self.damaged: list[str] = []
         self._cases: dict[str, Case] = {}
         self._of: defaultdict[str, list[str]] = defaultdict(list)
-        self._closed = 0
+        self._past: dict[str, Past] = {}
+        self._recent: dict[str, None] = {}
         if folder is None:
             return
         try:
             if not read_only:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _own(folder)
             paths = sorted(folder.glob("HW-*.json"))
         except OSError as error:
             raise _no_room(error, folder) from error
-        read = filter(None, (self._read(path) for path in paths))
-        for case in sorted(read, key=lambda case: (case.opened_unix_s, case.id)):
+        self._open(paths)
+
+    def _open(self, paths: list[Path]) -> None:
+        """First what is open and a line of each other one, then the newest of these: all at once could be too much."""
+        opened: list[Case] = []
+        closed: list[Past] = []
+        for path in paths:
+            case = self._read(path)
+            if case is not None and (case.is_open or not case.is_settled):
+                opened.append(case)
+            elif case is not None:
+                closed.append(Past.of(case))
+        closed.sort(key=lambda past: (past.unix_s, past.id))
+        many = len(closed) if self._read_only else MOST_RECENT
+        for past in closed[: max(0, len(closed) - many)]:
+            self._past[past.id] = past
+            self._of[past.job_key].append(past.id)
+        again = (self._on_disk(past.id) for past in closed[max(0, len(closed) - many) :])
+        for case in sorted([*opened, *filter(None, again)], key=lambda case: (case.opened_unix_s, case.id)):
             self._keep(case)
 
     def __iter__(self) -> Iterator[Case]:
+        """Those in memory: all that are open, and the closed ones that hold something or were closed last."""
         return iter(list(self._cases.values()))
 
     def get(self, id_: str) -> Case | None:
-        """A case by its id, however it is written."""
-        return self._cases.get(id_.strip().upper())
+        """A case by its id, however it is written; an old one is read from its file."""
+        id_ = id_.strip().upper()
+        return self._cases.get(id_) or (self._on_disk(id_) if id_ in self._past else None)
 
     def open_case(self, job: str, origin: str = EVIDENCE) -> Case | None:
         """The open case of a job."""
-        return next((case for case in self.of(job) if case.is_open and case.origin == origin), None)
+        mine = (self._cases.get(id_) for id_ in self._of.get(job, ()))
+        return next((case for case in mine if case is not None and case.is_open and case.origin == origin), None)
 
     def of(self, job: str) -> list[Case]:
-        """All cases of a job, oldest first."""
-        return [self._cases[id_] for id_ in self._of.get(job, ())]
+        """All cases of a job; old ones are read from their files."""
+        return list(filter(None, (self.get(id_) for id_ in self._of.get(job, ()))))
+
+    @property
+    def past(self) -> Collection[Past]:
+        """A line of each closed case."""
+        return self._past.values()
+
+    def was_rejected(self, job: str, origin: str) -> bool:
+        """Whether a person said that this job is to be left alone."""
+        known = (self._past.get(id_) for id_ in self._of.get(job, ()))
+        return any(one is not None and one.why == "rejected" and one.origin == origin for one in known)
 
     def open_cases(self) -> list[Case]:
         """All that are open."""
@@ -92,19 +131,9 @@ class CaseStore:
     def fresh_id(self, job: str, origin: str, unix_s: float) -> str:
         """An id for a new case of a job."""
         id_ = case_id(job, origin, f"{unix_s!r}")
-        while id_ in self._cases:
+        while id_ in self._cases or id_ in self._past:
             id_ = case_id(job, origin, id_)
         return id_
-
-    def before(self, job: Job, unix_s: float, within_s: float) -> str:
-        """The newest closed case of the same user that was closed so short a time ago; empty if there is none."""
-        if not job.user and job.uid < 0:
-            return ""
-        ago = [
-            (case.closed_unix_s, case.id) for case in self._cases.values()
-            if case.closed_unix_s is not None and 0 <= unix_s - case.closed_unix_s <= within_s and _same(case.job, job)
-        ]  # fmt: skip
-        return max(ago)[1] if ago else ""
 
     def save(self, case: Case) -> None:
         """Keep a case; when this returns it survives kill -9.
@@ -119,15 +148,13 @@ class CaseStore:
         self._write(f"{case.id}.json", case.model_dump_json().encode())
         self._keep(case)
 
-    def prune(self, unix_s: float, keep_s: float) -> None:
-        """Forget what was closed long ago, and the oldest where there are very many."""
-        if not self._closed:
-            return
-        closed = sorted((c for c in self._cases.values() if c.closed_unix_s is not None), key=_closing)
-        many = max(0, len(closed) - MOST_CLOSED)
-        for place, case in enumerate(closed):
-            if place < many or unix_s - _closing(case) > keep_s:
-                self._drop(case)
+    def prune(self, unix_s: float, keep_s: float, most: int = MOST_CLOSED) -> None:
+        """Forget what was closed so long ago, and the oldest where there are more."""
+        closed = sorted(self._past.values(), key=lambda past: past.unix_s)
+        many = max(0, len(closed) - most)
+        for place, past in enumerate(closed):
+            if place < many or unix_s - past.unix_s > keep_s:
+                self._drop(past)
 
     def save_state(self, name: str, state: Mapping[str, Any]) -> None:
         """Keep something else under a name; errors as `save`."""
@@ -152,6 +179,7 @@ class CaseStore:
             return
         try:
             with replacing(self.folder / name) as file:
+                os.fchmod(file.fileno(), 0o600)
                 file.write(content)
         except OSError as error:
             raise _no_room(error, self.folder) from error
@@ -160,6 +188,8 @@ class CaseStore:
         try:
             with path.open("rb") as file:
                 case = Case.model_validate_json(file.read(LARGEST))
+        except FileNotFoundError:
+            return None
         except (OSError, ValidationError):
             self._put_aside(path)
             return None
@@ -172,33 +202,40 @@ class CaseStore:
                 path.rename(path.with_name(path.name + ".damaged"))
         return {}
 
-    def _keep(self, case: Case) -> None:
-        old = self._cases.get(case.id)
-        if old is None:
-            self._of[case.job_key].append(case.id)
-        self._closed += int(not case.is_open) - int(old is not None and not old.is_open)
-        self._cases[case.id] = case
+    def _on_disk(self, id_: str) -> Case | None:
+        return self._read(self.folder / f"{id_}.json") if self.folder is not None else None
 
-    def _drop(self, case: Case) -> None:
-        del self._cases[case.id]
-        self._closed -= 1
-        self._of[case.job_key].remove(case.id)
-        if not self._of[case.job_key]:
-            del self._of[case.job_key]
+    def _keep(self, case: Case) -> None:
+        if case.id not in self._cases and case.id not in self._past:
+            self._of[case.job_key].append(case.id)
+        self._cases[case.id] = case
+        self._recent.pop(case.id, None)
+        if case.is_open:
+            return
+        self._past[case.id] = Past.of(case)
+        if case.is_settled:
+            self._recent[case.id] = None
+        while len(self._recent) > MOST_RECENT and self.folder is not None and not self._read_only:
+            oldest = next(iter(self._recent))
+            del self._recent[oldest], self._cases[oldest]
+
+    def _drop(self, past: Past) -> None:
+        del self._past[past.id]
+        self._cases.pop(past.id, None)
+        self._recent.pop(past.id, None)
+        self._of[past.job_key].remove(past.id)
+        if not self._of[past.job_key]:
+            del self._of[past.job_key]
         if self.folder is not None:
             with suppress(OSError):
-                (self.folder / f"{case.id}.json").unlink(missing_ok=True)
+                (self.folder / f"{past.id}.json").unlink(missing_ok=True)
 
 
-def _closing(case: Case) -> float:
-    return case.closed_unix_s or 0.0
-
-
-def _same(known: Mapping[str, Any], job: Job) -> bool:
-    """Whether two jobs are of one user; a job in Kubernetes has none, but a namespace."""
-    if job.user:
-        return bool(known.get("user") == job.user and known.get("namespace", "") == job.namespace)
-    return bool(known.get("uid") == job.uid)
+def _own(folder: Path) -> None:
+    """Make it, for its owner only; one that others can read is closed to them: cases name people."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def _no_room(error: OSError, folder: Path) -> StorageError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from hashwarden.serve.policy.alerts import one_line
-from hashwarden.serve.policy.case import Case, Standing, StepRecord, StepState
+from hashwarden.serve.policy.case import RELEASED, Case, Standing, StepRecord, StepState
 from hashwarden.serve.policy.guards import act_objections
 from hashwarden.serve.policy.judge import Grounds
 from hashwarden.serve.policy.ladder import Rung, action_kind, goes_on, next_rung, rungs_of
@@ -16,10 +16,7 @@ from hashwarden.serve.policy.observation import Observation
 from hashwarden.serve.policy.schema import Act, Ladder, Policy
 from hashwarden.serve.schedulers.scheduler import Action, ActionKind
 
-__all__ = ["RELEASED", "Move", "climbed", "release_names", "released"]
-
-RELEASED: Final = "release_"
-"""Begins the names of steps that take a step back."""
+__all__ = ["Move", "climbed", "release_names", "released"]
 
 _HELD: Final = {ActionKind.THROTTLE, ActionKind.HOLD, ActionKind.REQUEUE_HOLD}
 

@@ -6,6 +6,7 @@ Whatever goes out was written down before: in the audit log, then in the case. W
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import RLock
 from typing import Final, final
@@ -13,18 +14,19 @@ from typing import Final, final
 from hashwarden.serve.audit.event import Auditor, EventKind
 from hashwarden.serve.policy.alerts import AlertKind
 from hashwarden.serve.policy.approvals import Saying, approved, rejected
-from hashwarden.serve.policy.case import Case, Standing, StepRecord, StepState
+from hashwarden.serve.policy.case import RELEASED, Case, Standing, StepRecord, StepState
 from hashwarden.serve.policy.cases import CaseStore
-from hashwarden.serve.policy.climb import RELEASED, Move, climbed, release_names, released
+from hashwarden.serve.policy.climb import Move, climbed, release_names, released
 from hashwarden.serve.policy.exemptions import run_out
 from hashwarden.serve.policy.guards import BLIND_WORDS
 from hashwarden.serve.policy.judge import Grounds, grounds_of, quota_grounds
-from hashwarden.serve.policy.ladder import MARGIN_S, MOST_ATTEMPTS
+from hashwarden.serve.policy.ladder import MARGIN_S, MOST_ATTEMPTS, for_repeat
 from hashwarden.serve.policy.look import Steady, evidence_of, looked
 from hashwarden.serve.policy.memory import remembered
 from hashwarden.serve.policy.observation import Blindness, Observation
 from hashwarden.serve.policy.outbox import RETRY_S, Outbox, Step
 from hashwarden.serve.policy.outcomes import after_outcome, case_of
+from hashwarden.serve.policy.past import before, offence
 from hashwarden.serve.policy.quotas import Ledger, is_charged
 from hashwarden.serve.policy.schema import Policy
 from hashwarden.serve.schedulers.scheduler import Action, ActionKind, Outcome, Result
@@ -58,7 +60,7 @@ class Engine:
         self._steady: dict[str, Steady] = {}
         self._later: list[Callable[[], object]] = []
         self._tidied_s = self._told_s = float("-inf")
-        self._releasing = {case.id for case in cases if not case.is_open and _unreleased(case)}
+        self._releasing = {case.id for case in cases if not case.is_open and case.unreleased}
 
     def step(self, observations: Sequence[Observation], time_s: float, unix_s: float) -> Step:
         """Take what is known now, of each job once.
@@ -85,8 +87,8 @@ class Engine:
         """A job has ended: its cases are closed, its GPUs get their power back with the next step."""
         with self._lock:
             self._ledger.ended(job_key)
-            for case in self.cases.of(job_key):
-                if case.is_open:
+            for case in self.cases.open_cases():
+                if case.job_key == job_key:
                     self._or_later(partial(self._close, case.id, "ended", "its job has ended", unix_s))
 
     def report(self, outcome: Outcome, unix_s: float) -> None:
@@ -120,7 +122,11 @@ class Engine:
             return case
 
     def reject(self, case_id: str, by: str, reason: str, unix_s: float) -> Case:
-        """Close a case: the job is left alone from now on; parameters and errors as `approve`."""
+        """Close a case: the job is left alone from now on; parameters and errors as `approve`.
+
+        One that was closed without a person's word may still be rejected: what is held is let go, and it counts no
+        longer against its user.
+        """
         with self._lock:
             case, event = rejected(self.cases.get(case_id), Saying(case_id, by, reason), self.policy)
             self._audit.append(EventKind.APPROVAL, {**event, "policy": self.policy.sha256, "unix_s": unix_s})
@@ -150,7 +156,7 @@ class Engine:
     def throttled(self) -> frozenset[str]:
         """Cases whose GPUs may be throttled now, for `hashwarden.serve.policy.power.PowerThrottle.recover`."""
         with self._lock:
-            return frozenset(case.id for case in self.cases if _holds_power(case))
+            return frozenset(case.id for case in self.cases if case.holds_power)
 
     # Following a job
 
@@ -172,9 +178,12 @@ class Engine:
                 self._close(old.id, "exempt", f"exempted: {grounds.exempt.reason}", unix_s)
             return
         if old is None:
-            if grounds.standing is Standing.NONE or grounds.objections or self._was_rejected(seen, grounds):
+            left_alone = self.cases.was_rejected(seen.job.key, grounds.origin)
+            if grounds.standing is Standing.NONE or grounds.objections or left_alone:
                 return
             old = self._opened(seen, grounds, time_s, unix_s)
+        if old.repeat and grounds.ladder is not None:
+            grounds = replace(grounds, ladder=for_repeat(grounds.ladder))
         case = looked(old, seen.job, grounds, time_s, unix_s, self._steady.pop(old.id, None))
         if case is old:
             self._steady[old.id] = Steady(time_s, grounds.ladder)
@@ -197,7 +206,8 @@ class Engine:
         case = Case(
             id=self.cases.fresh_id(job.key, grounds.origin, unix_s), origin=grounds.origin, job=Case.fields_of(job),
             rule=grounds.name, opened_unix_s=unix_s, seen_unix_s=unix_s, standing=grounds.standing, look_s=time_s,
-            linked=self.cases.before(job, unix_s, self.policy.link_hours * 3600),
+            linked=before(self.cases.past, job, unix_s, self.policy.link_hours * 3600),
+            repeat=offence(self.cases.past, job, grounds.origin, unix_s, self.policy.remember_days * 86400),
             beyond=grounds.verdict.evidence.beyond_calibration
             if grounds.verdict and grounds.standing is Standing.CONFIRMED else None,
             evidence=evidence_of(grounds.verdict) if grounds.verdict else {},
@@ -205,6 +215,7 @@ class Engine:
         case = remembered(case, self.cases, unix_s)
         under = f"rule {grounds.name}" if grounds.name else "no rule: it is only recorded"
         words = f"opened, {grounds.standing}, under {under}" + (f", after {case.linked}" if case.linked else "")
+        words += f"; a job of this user was ended in {case.repeat}" if case.repeat else ""
         words += f", whose time and warnings count ({case.clock_s:,.0f} s)" if case.clock_s else ""
         case = case.noting(words, unix_s)
         self._out.record(case, "opened", words, grounds.reasons, unix_s)
@@ -232,10 +243,6 @@ class Engine:
             words = f"{old.id} waits for: {move.words}"
             self._out.tell(AlertKind.APPROVAL, f"{old.id} {move.words}", words, old.job_key)
 
-    def _was_rejected(self, seen: Observation, grounds: Grounds) -> bool:
-        known = (case for case in self.cases.of(seen.job.key) if case.origin == grounds.origin)
-        return any(case.closed_for == "rejected" for case in known)
-
     # What comes from outside
 
     def _heed(self, outcome: Outcome, unix_s: float) -> None:
@@ -247,7 +254,7 @@ class Engine:
             return
         self._out.record(after, change, words, (), unix_s)
         self.cases.save(after)
-        self._releasing |= {after.id} if not after.is_open and _unreleased(after) else set()
+        self._releasing |= {after.id} if not after.is_open and after.unreleased else set()
         if change == "refused" or (change == "again" and after.steps[name].kind != ActionKind.WARN):
             self._out.alert(AlertKind.ACTION, after, words, unix_s)
 
@@ -256,14 +263,16 @@ class Engine:
         case = self.cases.get(id_)
         if case is None:
             raise LookupError(id_)
-        if not case.is_open:
+        change = "closed" if case.is_open else "forgiven"
+        if not case.is_open and why != "rejected":
             return case
-        case = case.having(closed_unix_s=unix_s, closed_for=why, waiting="").noting(f"closed: {words}", unix_s)
+        case = case.having(closed_unix_s=unix_s, closed_for=why, waiting="").noting(f"{change}: {words}", unix_s)
         for name in release_names(case):
-            case = case.stepping(RELEASED + name, StepRecord(state=StepState.DUE, kind="release"))
-        self._out.record(case, "closed", words, (), unix_s)
+            if RELEASED + name not in case.steps:
+                case = case.stepping(RELEASED + name, StepRecord(state=StepState.DUE, kind="release"))
+        self._out.record(case, change, words, (), unix_s)
         self.cases.save(case)
-        if _unreleased(case):
+        if case.unreleased:
             self._releasing.add(case.id)
         return case
 
@@ -271,10 +280,10 @@ class Engine:
         """Take back what closed cases still hold."""
         for id_ in sorted(self._releasing):
             case = self.cases.get(id_)
-            if case is None or not _unreleased(case):
+            if case is None or not case.unreleased:
                 self._releasing.discard(id_)
                 continue
-            for name in _unreleased(case):
+            for name in case.unreleased:
                 step = case.steps[RELEASED + name]
                 waits = step.state is StepState.ASKED and unix_s < step.expires_unix_s + MARGIN_S
                 if not waits and step.attempt < MOST_ATTEMPTS and self._out.writes():
@@ -305,7 +314,7 @@ class Engine:
         for case in self.cases.open_cases():
             if unix_s - case.seen_unix_s > LOST_S:
                 self._out.guarded(partial(self._close, case.id, "lost", "its job was not seen for a day", unix_s))
-        self.cases.prune(unix_s, self.policy.keep_closed_days * 86400)
+        self.cases.prune(unix_s, self.policy.keep_closed_days * 86400, self.policy.keep_closed_cases)
 
     def _or_later(self, do: Callable[[], object]) -> None:
         """Do it now, or with a later step if the disk refuses now."""
@@ -315,16 +324,3 @@ class Engine:
     def _retry(self) -> None:
         while self._later and self._out.guarded(self._later[0]):
             del self._later[0]
-
-
-def _unreleased(case: Case) -> list[str]:
-    """Names of the steps whose release is not over."""
-    over = (StepState.DONE, StepState.REFUSED)
-    return [name.removeprefix(RELEASED) for name, step in case.steps.items()
-            if name.startswith(RELEASED) and step.state not in over]  # fmt: skip
-
-
-def _holds_power(case: Case) -> bool:
-    step, back = case.steps.get("throttle"), case.steps.get(RELEASED + "throttle")
-    asked = step is not None and not step.dry and step.state in {StepState.ASKED, StepState.DONE}
-    return asked and (back is None or back.state is not StepState.DONE)

@@ -11,7 +11,10 @@ from hashwarden.serve.policy.case import Case, StepRecord, StepState
 from hashwarden.serve.policy.schema import Act, Ladder
 from hashwarden.serve.schedulers.scheduler import ActionKind
 
-__all__ = ["ENDS", "GOES_ON_S", "MARGIN_S", "MOST_ATTEMPTS", "Rung", "action_kind", "goes_on", "next_rung", "rungs_of"]
+__all__ = [
+    "ENDS", "GOES_ON_S", "MARGIN_S", "MOST_ATTEMPTS", "Rung", "action_kind", "for_repeat", "goes_on", "next_rung",
+    "rungs_of",
+]  # fmt: skip
 
 MOST_ATTEMPTS: Final = 5
 """How often a step is asked for anew after it expired; then a person has to look."""
@@ -79,6 +82,15 @@ def rungs_of(ladder: Ladder) -> tuple[Rung, ...]:
     if ladder.action is not Act.NONE:
         found.append(Rung("act", ladder.action, ladder.cancel_minutes * 60))
     return tuple(sorted(found, key=lambda rung: (rung.after_s, not rung.warns)))
+
+
+def for_repeat(ladder: Ladder) -> Ladder:
+    """The ladder of a user who was acted on before: one warning, at once, then the act. As it is if it says nothing."""
+    if ladder.repeat_cancel_minutes is None:
+        return ladder
+    cancel = min(ladder.repeat_cancel_minutes, ladder.cancel_minutes)
+    shorter = {"first_warning_minutes": 0.0, "second_warning_minutes": None, "throttle_minutes": None}
+    return ladder.model_copy(update={**shorter, "cancel_minutes": cancel})
 
 
 def next_rung(case: Case, ladder: Ladder, unix_s: float, *, dry: bool) -> Rung | None:

@@ -34,7 +34,7 @@ class Decision:
         Id, and `Job.key`.
     change : str
         ``opened``, ``standing``, ``asked``, ``told``, ``waiting``, ``done``, ``refused``, ``again``, ``approved``,
-        ``closed``.
+        ``closed``; ``forgiven``: rejected after it was closed.
     words : str
     reasons : tuple of str
     action : Action or None

@@ -57,6 +57,11 @@ class Ladder(Part):
     cancel_minutes: Minutes = Field(
         default=60.0, gt=0, le=100_000, description="The act, never without the warnings before"
     )
+    repeat_cancel_minutes: Minutes | None = Field(
+        default=None, gt=0, le=100_000,
+        description="The act, for a user who was acted on within remember_days: one warning, at once, then this; "
+        "absent: the whole ladder anew",
+    )  # fmt: skip
     action: Act = Field(default=Act.NONE, description="The act; none: the ladder ends with the warnings")
     throttle_watts_ratio: float = Field(
         default=0.5, ge=0.05, le=1, description="Power limit when throttled, of the present one"
@@ -229,11 +234,17 @@ class Policy(Part):
     link_hours: float = Field(
         default=24.0, ge=0, description="A new case of the same user this soon names the one before"
     )
+    remember_days: float = Field(
+        default=7.0, ge=0, le=3650, description="So long a user whose job was ended is one who was acted on"
+    )
     alert_minutes: Minutes = Field(default=60.0, gt=0, description="Least time between two alerts of the same thing")
     action_expires_minutes: Minutes = Field(
         default=30.0, gt=0, le=1440, description="What was not done by then is dropped; a day at most"
     )
     keep_closed_days: float = Field(default=90.0, gt=0, description="How long closed cases are kept")
+    keep_closed_cases: int = Field(
+        default=10_000, ge=100, le=100_000, description="How many of them at most; the oldest go first"
+    )
     ladder: dict[str, Any] = Field(default_factory=dict, description="Settings of all rules and quotas that have none")
     rules: tuple[Rule, ...] = Field(default=(), description="The first that fits is the one")
     exemptions: tuple[Exemption, ...] = ()
@@ -261,6 +272,8 @@ class Policy(Part):
             names = [entry.name for entry in found]
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{part}: two are called {min(twice)!r}")
+        if self.remember_days > self.keep_closed_days:
+            raise ValueError("remember_days: at most keep_closed_days, for what is not kept is not remembered")
         ladders: list[Rule | Quota] = [*self.rules, *self.quotas]
         drains = [one.name for one in ladders if one.action is Act.DRAIN and not self.needs_approval(one)]
         if drains:

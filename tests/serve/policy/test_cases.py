@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,7 @@ import pytest
 from hashwarden.errors import DataError
 from hashwarden.serve.journal import StorageError
 from hashwarden.serve.policy.case import Case, StepRecord, StepState, case_id
-from hashwarden.serve.policy.cases import CaseStore
+from hashwarden.serve.policy.cases import MOST_RECENT, CaseStore
 
 
 @pytest.fixture
@@ -98,6 +99,60 @@ def test_closed_cases_are_forgotten_in_time(folder, case):
     store.prune(100.0 + 3 * 86400, 2 * 86400)
     assert list(store) == []
     assert list(CaseStore(folder)) == []
+
+
+def test_no_more_closed_cases_are_kept_than_the_policy_says_and_old_ones_are_read_from_the_disk(folder, case):
+    store = CaseStore(folder)
+    store.save(case)
+    for n in range(MOST_RECENT + 40):
+        store.save(case.having(id=f"HW-{n:07d}", opened_unix_s=float(n), closed_unix_s=100.0 + n, closed_for="clear"))
+    for one in (store, CaseStore(folder)):
+        assert len(list(one)) == MOST_RECENT + 1
+        assert {case.id for case in one} >= {"HW-2345678", "HW-0000040", f"HW-{MOST_RECENT + 39:07d}"}
+        assert one.get("hw-0000000").closed_unix_s == 100.0
+        assert one.get("HW-9999999") is None
+        assert len(one.of(case.job_key)) == MOST_RECENT + 41
+        assert one.open_case(case.job_key).id == "HW-2345678"
+    assert len(list(CaseStore(folder, read_only=True))) == MOST_RECENT + 41
+    store.prune(1000.0, 86400, 100)
+    assert store.get("HW-0000439") is None
+    assert store.get("HW-0000440").closed_unix_s == 540.0
+    assert len(list(folder.glob("HW-*.json"))) == 101
+
+
+def test_an_old_case_whose_file_is_gone_or_damaged_is_no_case(folder, case):
+    store = CaseStore(folder)
+    for n in range(MOST_RECENT + 2):
+        store.save(case.having(id=f"HW-{n:07d}", closed_unix_s=100.0 + n, closed_for="clear"))
+    (folder / "HW-0000000.json").write_bytes(b"{")
+    (folder / "HW-0000001.json").unlink()
+    assert (store.get("HW-0000000"), store.get("HW-0000001")) == (None, None)
+    assert store.damaged == ["HW-0000000.json"]
+    assert len(store.of(case.job_key)) == MOST_RECENT
+
+
+def test_cases_that_hold_something_stay_in_memory_however_old(folder, case):
+    held = {"throttle": StepRecord(state=StepState.DONE, kind="throttle")}
+    store = CaseStore(folder)
+    store.save(case.having(closed_unix_s=1.0, closed_for="ended", steps=held))
+    for n in range(MOST_RECENT + 5):
+        store.save(case.having(id=f"HW-{n:07d}", closed_unix_s=100.0 + n, closed_for="clear"))
+    for one in (store, CaseStore(folder)):
+        assert [case.id for case in one if case.holds_power] == [case.id]
+
+
+def test_cases_are_their_owners_alone(folder, case):
+    """They name people; a folder that was there before is closed to others as well."""
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    store = CaseStore(folder)
+    store.save(case)
+    store.save_state("quotas", {"a": 1})
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    made = folder.with_name("deep") / "cases"
+    CaseStore(made)
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
 
 
 WRITER = """
