@@ -1,7 +1,7 @@
 """The process that reads machine code, as the agent sees it: sent out, looked after, ended. Nothing here waits.
 
-It is a fresh interpreter for every reading. A reader that stays would hold some 240 MB for good (interpreter, model,
-compiled decoder: docs/code-tier.md), more than the whole agent may, to save two seconds of a core every few minutes.
+It is a fresh interpreter for every reading. A reader that stays would hold 239 MB for good (interpreter, model,
+compiled decoder; benchmarks/code.py), more than the whole agent may, to save two seconds of a core every few minutes.
 """
 
 from __future__ import annotations
