@@ -26,6 +26,8 @@ BODY_BYTES: Final = 64 * 1024
 _THREADS: Final = 16
 _TIMEOUT_S: Final = 2
 """A client that says nothing for so long loses its thread."""
+_IDLE_S: Final = 1.0
+"""So often a server wakes up that nobody asks."""
 _REQUEST_S: Final = 4.0
 """So long a request may take from its first byte to the last of its answer: one byte a second is no silence."""
 
@@ -132,6 +134,7 @@ class Server:
         self._server.max_request_body_size = BODY_BYTES
         self._server.max_request_header_size = 16 * 1024
         vars(self._server)["error_log"] = _told
+        self._server.expiration_interval = _IDLE_S
         self._server.prepare()
         if self._path is not None:
             os.chown(self._path, -1, group)

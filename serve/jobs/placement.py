@@ -144,7 +144,8 @@ class Placement:
             unseen |= self._place_seen(placed, gpu, there or frozenset(), processes)
             if there is None:
                 _place_claimed(placed, gpu, processes)
-            hidden = [pid for pid in there or () if time_s - self._hidden.get(pid, time_s) >= _HIDDEN_S]
+            since = self._hidden.keys() & (there or ())
+            hidden = any(time_s - self._hidden[pid] >= _HIDDEN_S for pid in since)
             if hidden or (gpu not in placed.keys and (pids is None or there)):
                 placed.put(gpu, Job(f"gpu:{gpu}", "gpu", gpu, (gpu,)))
                 placed.labels[f"gpu:{gpu}"] = {"hidden": "1"} if hidden else {}
@@ -173,19 +174,23 @@ class Placement:
     @staticmethod
     def _place_seen(placed: Placed, gpu: str, pids: frozenset[int], processes: Processes) -> set[int]:
         """Returns the processes that the driver sees and /proc does not."""
-        found = {pid: processes.pid(pid) for pid in sorted(pids)}
-        servers = []
-        for process in found.values():
-            if process is None or process.job is None:
+        servers, unseen = [], set()
+        for pid in sorted(pids):
+            process = processes.pid(pid)
+            if process is None:
+                unseen.add(pid)
+                continue
+            job = process.job
+            if job is None:
                 continue
             process.gpus.add(gpu)
-            if process.job.kind not in SCHEDULED and is_mps_server(process.facts):
+            if job.kind not in SCHEDULED and is_mps_server(process.facts):
                 servers.append(process)
-            else:
-                _put(placed, gpu, process, process.job)
+            elif ESCAPED in job.labels or job.key not in placed.keys.get(gpu, ()):  # one of many that change nothing
+                _put(placed, gpu, process, job)
         for server in servers:
             _place_server(placed, gpu, server)
-        return {pid for pid, process in found.items() if process is None}
+        return unseen
 
     def _count_hidden(self, unseen: set[int], time_s: float) -> None:
         self._hidden = {pid: self._hidden.get(pid, time_s) for pid in unseen}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -108,6 +108,14 @@ class Processes:
             and (not gpu or gpu in process.gpus or not process.gpus)
         ]  # fmt: skip
 
+    def by_job(self) -> dict[str, list[Process]]:
+        """Those that are some job's, by its key."""
+        found: dict[str, list[Process]] = {}
+        for process in self._by_pid.values():
+            if process.job is not None:
+                found.setdefault(process.job.key, []).append(process)
+        return found
+
     def renew(
         self, on: Mapping[int, Collection[str]], time_s: float, allotted: Mapping[str, tuple[Job, ...]], *, told: bool
     ) -> None:
@@ -123,9 +131,7 @@ class Processes:
             Whether the driver told of any device which processes are on it.
         """
         self.sequences.tidy(time_s, told=told)
-        for key in self._lives.ended():
-            if self.get(key) is not None:
-                self.sequences.leave(self._by_pid.pop(key.pid))
+        self._drop(self._lives.ended())
         for pid, gpus in on.items():
             process = self._by_pid.get(pid) or self.add(pid, time_s, gpus)
             if process is not None:
@@ -145,6 +151,7 @@ class Processes:
         facts = self._proc.facts(pid)
         if facts is None or not self._lives.watch(facts.key):
             return None
+        self._drop(self._lives.ended(held=True))  # who begins when another has just ended goes on with its job
         old = self._by_pid.pop(pid, None)
         if old is not None:
             self._lives.forget(old.facts.key)
@@ -163,6 +170,11 @@ class Processes:
     def close(self) -> None:
         """Give back what is held."""
         self._lives.close()
+
+    def _drop(self, keys: Iterable[ProcessKey]) -> None:
+        for key in keys:
+            if self.get(key) is not None:
+                self.sequences.leave(self._by_pid.pop(key.pid))
 
     def _check(self, process: Process, time_s: float) -> None:
         facts = self._proc.facts(process.facts.pid)

@@ -79,6 +79,7 @@ class JobTable:
         self._lock = threading.RLock()
         self._jobs: Mapping[str, Job] = {}
         self._on: Mapping[str, tuple[Job, ...]] = {}
+        self._members: Mapping[str, list[Process]] | None = None
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -119,7 +120,7 @@ class JobTable:
             found = self._placement.place(pids_on, devices, allotted, self._processes, self._own, time_s, unix_s)
             jobs = self._placement.jobs(found, _kinds_of(stale))
             changes = compare(self._jobs, jobs)
-            self._jobs, self._on = jobs, found.on(jobs)
+            self._jobs, self._on, self._members = jobs, found.on(jobs), None
         self.counts["began"] += len(changes.began)
         self.counts["ended"] += len(changes.ended)
         return changes
@@ -166,7 +167,10 @@ class JobTable:
             jobs = self._on.get(gpu, ())
             if len(jobs) != 1:
                 return frozenset()
-            return frozenset(process.facts.pid for process in self._processes.of(jobs[0].key, gpu))
+            if self._members is None:  # once a refresh, not once a device
+                self._members = self._processes.by_job()
+            mine = self._members.get(jobs[0].key, ())
+            return frozenset(one.facts.pid for one in mine if gpu in one.gpus or not one.gpus)
 
     def jobs_on(self, gpu: str) -> tuple[Job, ...]:
         """The jobs that were given a device or have a process on it; several if it is shared."""
@@ -233,6 +237,7 @@ class JobTable:
         if not self._budget.take():
             self.counts["refused"] += 1
             return None
+        self._members = None
         return self._processes.add(key.pid, self._clock())
 
     def _job_of_key(self, key: ProcessKey) -> Job | None:
