@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from contextlib import suppress
 from typing import Final, final
 
 from hashwarden.serve.jobs.job import ProcessKey
@@ -50,11 +51,18 @@ class Lives:
         self.forget(key)
         return False
 
-    def ended(self) -> set[ProcessKey]:
-        """Those that ended since the last call; they are forgotten."""
-        gone = {key for key in self._looked_up if not self._proc.alive(key)}
+    def ended(self, *, held: bool = False) -> set[ProcessKey]:
+        """Those that ended since the last call; they are forgotten.
+
+        Parameters
+        ----------
+        held : bool
+            Only those held by a descriptor, for one system call whatever their number.
+        """
+        gone = set() if held else {key for key in self._looked_up if not self._proc.alive(key)}
         if self._poll is not None and self._files:
-            gone |= {self._keys[file] for file, _ in self._poll.poll(0, len(self._files))}
+            told = self._poll.poll(0, len(self._files))
+            gone |= {self._keys[file] for file, _ in told if file in self._keys}
         for key in gone:
             self.forget(key)
         return gone
@@ -65,7 +73,14 @@ class Lives:
         file = self._files.pop(key, None)
         if file is not None:
             del self._keys[file]
-            os.close(file)  # leaves the poll by itself
+            self._leave(file)
+            os.close(file)
+
+    def _leave(self, file: int) -> None:
+        """It would leave the poll by itself, but not while a child that is about to run a program has a copy."""
+        with suppress(OSError):
+            if self._poll is not None:
+                self._poll.unregister(file)
 
     def close(self) -> None:
         """Give all descriptors back."""

@@ -87,3 +87,35 @@ def test_a_number_that_comes_again_is_another_process(most):
     command = ["unshare", "--fork", "--pid", "--mount-proc", sys.executable, "-c", REUSE.format(src=SRC), str(most)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "told apart\n", done.stderr
+
+
+def test_a_descriptor_that_a_child_has_a_copy_of_is_gone_when_it_is_given_back():
+    """Programs that are just being started hold copies of all descriptors for a moment."""
+    lives = Lives(Proc())
+    first, second = (subprocess.Popen(["sleep", "60"]) for _ in range(2))
+    keys = [Proc().stat(process.pid).key for process in (first, second)]
+    for key in keys:
+        assert lives.watch(key)
+    copy = os.dup(lives._files[keys[0]])
+    lives.forget(keys[0])
+    first.kill()
+    first.wait()
+    assert lives.ended() == set()
+    second.kill()
+    second.wait()
+    assert lives.ended() == {keys[1]}
+    os.close(copy)
+    lives.close()
+
+
+def test_those_that_are_held_can_be_asked_about_alone():
+    lives = Lives(Proc(), most=1)
+    processes = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    keys = [Proc().stat(process.pid).key for process in processes]
+    assert [lives.watch(key) for key in keys] == [True, True]
+    for process in processes:
+        process.kill()
+        process.wait()
+    assert lives.ended(held=True) == {keys[0]}
+    assert lives.ended() == {keys[1]}
+    lives.close()

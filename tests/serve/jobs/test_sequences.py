@@ -128,7 +128,7 @@ def test_those_that_are_too_many_at_once_are_one_job_until_they_have_lasted(plai
 
 
 def test_a_crowd_of_short_ones_again_and_again_makes_no_more_jobs_than_one(plain):
-    for _ in range(60):
+    for _ in range(20):
         pids = [plain.begin() for _ in range(50)]
         plain.look(pids)
         plain.end(*pids)
