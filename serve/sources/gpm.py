@@ -13,7 +13,10 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final, final
+
+import numpy as np
 
 from hashwarden.model.channels import CHANNELS
 from hashwarden.serve.sources.nvml_calls import Nvml
@@ -34,6 +37,7 @@ _SWITCHES: Final = tuple(range(172, 208, 5))
 
 _SPECIAL: Final = {"dram_cache_miss_ratio", "context_switches_per_s"}
 _PLAIN: Final = {c.gpm: c for c in CHANNELS if c.gpm is not None and c.name not in _SPECIAL}
+_NAMED: Final = {number: (channel.name, channel.unit == "ratio") for number, channel in _PLAIN.items()}
 _OLD: Final = tuple(_PLAIN)
 _NEW: Final = (_HIT, _MISS, *_SWITCHES)
 """Metrics that older drivers do not know: they are asked for apart, should the driver refuse the whole list."""
@@ -59,6 +63,21 @@ class _Get(ctypes.Structure):
         ("second", ctypes.c_void_p),
         ("metrics", _Metric * _ROOM),
     )
+
+
+_METRIC: Final = np.dtype({
+    "names": ["id", "result", "value"], "formats": ["<u4", "<u4", "<f8"], "itemsize": ctypes.sizeof(_Metric),
+    "offsets": [_Metric.id.offset, _Metric.result.offset, _Metric.value.offset],
+})  # fmt: skip
+"""The same as NumPy reads it: an attribute of ctypes for each value would take most of a reading's time."""
+
+
+@cache
+def _blank(asked: tuple[int, ...]) -> bytes:
+    """Entries that ask for these metrics, with nothing in them that could be taken for an answer."""
+    entries = np.zeros(len(asked), _METRIC)
+    entries["id"], entries["result"], entries["value"] = asked, 999, np.nan
+    return entries.tobytes()
 
 
 def _address(sample: Any) -> int:  # noqa: ANN401  nvidia-ml-py's pointer
@@ -148,16 +167,18 @@ class Gpm:
         """Values by number of the metric; None if the driver refuses the list for good, or answers another one."""
         get = self._get
         get.version, get.count, get.first, get.second = 1, len(asked), _address(first), _address(second)
-        for place, number in enumerate(asked):
-            get.metrics[place] = _Metric(number, 999, float("nan"))
+        blank = _blank(asked)
+        ctypes.memmove(ctypes.addressof(get) + _Get.metrics.offset, blank, len(blank))
         key = f"{self._device.gpu} {len(asked)} {asked[0]}"
         if self._nvml.call("nvmlGpmMetricsGet", get, of=key) is None:
             return {} if self._nvml.supported("nvmlGpmMetricsGet", key) else None
-        entries = [get.metrics[place] for place in range(len(asked))]
-        if any(entry.id != number for entry, number in zip(entries, asked, strict=True)):
+        filled = np.frombuffer(memoryview(get), _METRIC, len(asked), _Get.metrics.offset)
+        numbers = filled["id"].tolist()
+        if numbers != [*asked]:
             self._nvml.faults["nvmlGpmMetricsGet: the library's struct is another"] += 1
             return None
-        return {entry.id: entry.value for entry in entries if entry.result == 0}
+        entries = zip(numbers, filled["result"].tolist(), filled["value"].tolist(), strict=True)
+        return {number: value for number, result, value in entries if result == 0}
 
     def _narrow(self, asked: tuple[int, ...]) -> None:
         """Ask for old metrics and new ones apart; what is refused even so is not asked for again."""
@@ -168,10 +189,10 @@ class Gpm:
 
 def _channels(raw: Mapping[int, float], seconds: float) -> Iterator[tuple[str, float]]:
     """From GPM's numbers and units to channels."""
-    for number, channel in _PLAIN.items():
+    for number, (name, is_ratio) in _NAMED.items():
         if number in raw:
             value = raw[number]
-            yield channel.name, value / 100 if channel.unit == "ratio" and abs(value) < BLANK else value
+            yield name, value / 100 if is_ratio and abs(value) < BLANK else value
     hit, miss = raw.get(_HIT), raw.get(_MISS)
     if hit is not None and miss is not None and hit + miss > 0:
         yield "dram_cache_miss_ratio", miss if miss >= BLANK else miss / (hit + miss)
