@@ -31,6 +31,7 @@ class View(Protocol):
     def status(self) -> Mapping[str, Any]: ...  # noqa: D102
     def jobs(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
     def cases(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
+    def case(self, id_: str) -> Mapping[str, Any] | None: ...  # noqa: D102
     def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]: ...  # noqa: D102
 
 
@@ -123,10 +124,12 @@ class Api:
         if path in pages:
             return json_answer(HTTPStatus.OK, pages[path]())
         match = _CASE.fullmatch(path)
-        for case in self._view.cases() if match and not match[2] else ():
-            if case["id"] == match[1]:  # type: ignore[index]  # there is a match where there is a case
-                return json_answer(HTTPStatus.OK, case)
-        return _missing(path)
+        if match is None or match[2] is not None:
+            return _missing(path)
+        case = self._view.case(match[1])
+        if case is None:
+            return json_answer(HTTPStatus.NOT_FOUND, {"error": f"no case is called {match[1]}"})
+        return json_answer(HTTPStatus.OK, case)
 
     def _decide(self, path: str, body: bytes, peer: Peer) -> Answer:
         match = _CASE.fullmatch(path)

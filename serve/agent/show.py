@@ -107,6 +107,11 @@ class Show:
         left_out = frozenset(closed[:-_MOST_CLOSED])
         return [case.model_dump(mode="json") for case in every if case.id not in left_out]
 
+    def case(self, id_: str) -> Mapping[str, Any] | None:
+        """One case, however old; None if none is called so."""
+        case = self._agent.parts.engine.cases.get(id_)
+        return None if case is None else case.model_dump(mode="json")
+
     def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]:
         """Approve or reject.
 

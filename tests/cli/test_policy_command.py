@@ -17,11 +17,12 @@ from hashwarden.errors import DataError, PrivilegeError, UsageError
 from hashwarden.model.channels import CHANNELS, INDEX
 from hashwarden.model.job.verdict import EvidenceRecord, JobVerdict
 from hashwarden.model.trace import Run, RunInfo
+from hashwarden.model.trace_read import read_runs
 from hashwarden.model.trace_write import write_runs
 from hashwarden.serve.agent.api import Api, name_of
 from hashwarden.serve.agent.web import Server
 from hashwarden.serve.jobs.job import Job
-from hashwarden.serve.policy.cases import CaseStore
+from hashwarden.serve.policy.cases import MOST_RECENT, CaseStore
 from hashwarden.serve.policy.engine import Engine
 from hashwarden.serve.policy.load import read_policy
 from hashwarden.serve.policy.observation import Observation
@@ -100,6 +101,28 @@ def test_a_rehearsal_says_what_would_have_been_done_to_whom(rehearsed):
         assert run["spared_s"] == pytest.approx(run["end_s"] - run["ended_s"] if run["ended_s"] else 0.0, abs=0.01)
 
 
+def test_a_rehearsal_knows_who_comes_again(tmp_path):
+    """One mining run, and the same again by the same user once the first was over."""
+    run = next(run for run in read_runs(DEMO) if run.label == "mining")
+    trace, path = tmp_path / "twice.parquet", tmp_path / "policy.toml"
+    later = Run("later", run.times + run.times[-1] + 300.0, run.values, run.label, run.family, run.strategy, run.info)
+    write_runs(trace, [run, later])
+    asked = {}
+    for name, text in (
+        ("whole", SHORT),
+        ("repeat", SHORT.replace("[[rules]]", "repeat_cancel_minutes = 1\n[[rules]]")),
+    ):
+        path.write_text(text)
+        words = ("policy", "test", path, trace, "--approve", "--user", "eve", "--format", "json")
+        runs = json.loads(_call(*words).output)["runs"]
+        asked[name] = [[one["kind"] for one in run["decisions"] if one["change"] == "asked"] for run in runs]
+        assert any("a job of this user was ended in" in one["words"] for one in runs[1]["decisions"])
+    assert asked == {
+        "whole": [["warn", "warn", "cancel"]] * 2,
+        "repeat": [["warn", "warn", "cancel"], ["warn", "cancel"]],
+    }
+
+
 def test_a_rehearsal_warns_in_time(rehearsed):
     for run in rehearsed["runs"]:
         times = [one["time_s"] for one in run["decisions"] if one["change"] == "asked"]
@@ -171,6 +194,10 @@ def agent(tmp_path):
         def cases(self):
             return [case.model_dump(mode="json") for case in engine.cases]
 
+        def case(self, id_):
+            case = engine.cases.get(id_)
+            return None if case is None else case.model_dump(mode="json")
+
         def decide(self, case, word, by, reason):
             done = engine.approve if word == "approve" else engine.reject
             return done(case, by, reason, 700.0).model_dump(mode="json")
@@ -206,6 +233,21 @@ def test_a_rejected_case_is_no_longer_listed(agent):
     assert "closed: rejected" in _call("cases", "--all", "--socket", agent.path).output
     with pytest.raises(UsageError, match="is closed"):
         _call("approve", agent.case.id, "--reason", "because", "--socket", agent.path)
+
+
+def test_a_case_that_is_listed_no_more_is_shown_by_its_id(agent):
+    _call("reject", agent.case.id, "--reason", "password audit", "--socket", agent.path)
+    store = agent.engine.cases
+    for number in range(MOST_RECENT):
+        store.save(agent.case.having(id=f"HW-{number:07d}", closed_unix_s=1e9 + number, closed_for="clear"))
+    assert agent.case.id not in _call("cases", "--all", "--socket", agent.path).output
+    assert "closed: rejected" in _call("cases", agent.case.id.lower(), "--socket", agent.path).output
+    shown = json.loads(_call("cases", agent.case.id, "--socket", agent.path, "--json").output)
+    assert [case["closed_for"] for case in shown["cases"]] == ["rejected"]
+    assert "closed: rejected" in _call("cases", agent.case.id, "--folder", agent.folder).output
+    for where in (("--socket", agent.path), ("--folder", agent.folder)):
+        with pytest.raises(UsageError, match="HW-9999999"):
+            _call("cases", "HW-9999999", *where)
 
 
 def test_cases_are_read_from_the_folder_of_an_agent_that_is_not_there(agent):

@@ -43,13 +43,12 @@ def run_decision(word: str, case: str, reason: str, socket: Path | None, *, as_j
 
 def run_cases(case: str | None, folder: Path | None, socket: Path | None, *, closed: bool, as_json: bool) -> None:
     """List cases, or show one."""
-    cases = _of_folder(folder) if folder is not None else _of_agent(socket or default_socket())
+    cases: Sequence[Mapping[str, Any]]
     if case is not None:
-        wanted = _checked(case).upper()
-        cases = [one for one in cases if str(one.get("id", "")).upper() == wanted]
-        if not cases:
-            raise UsageError(f"no case is called {wanted}", "the id of a case", "'hashwarden cases --all' lists them.")
-    elif not closed:
+        cases = [_one(_checked(case).upper(), folder, socket)]
+    else:
+        cases = _of_folder(folder) if folder is not None else _of_agent(socket or default_socket())
+    if case is None and not closed:
         cases = [one for one in cases if one.get("closed_unix_s") is None]
     if as_json:
         typer.echo(json.dumps({"cases": list(cases)}, indent=1))
@@ -61,6 +60,16 @@ def run_cases(case: str | None, folder: Path | None, socket: Path | None, *, clo
         console.print(_table(cases))
     else:
         typer.echo("no cases")
+
+
+def _one(wanted: str, folder: Path | None, socket: Path | None) -> Mapping[str, Any]:
+    """One case, also one that is too old to be listed."""
+    if folder is None:
+        return ask(socket or default_socket(), "GET", f"/v1/cases/{wanted}")
+    found = [one for one in _of_folder(folder) if one.get("id") == wanted]
+    if not found:
+        raise UsageError(f"no case is called {wanted}", "the id of a case", "'hashwarden cases --all' lists them.")
+    return found[0]
 
 
 def _checked(case: str) -> str:

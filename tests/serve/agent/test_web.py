@@ -57,6 +57,9 @@ class View:
     def cases(self) -> list[Mapping[str, Any]]:
         return [{"id": "HW-ABC"}]
 
+    def case(self, id_: str) -> Mapping[str, Any] | None:
+        return {"id": id_} if id_ == "HW-ABC" else None
+
     def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]:
         if case == "HW-DISK":
             raise StorageError("no room", "room", "Make room.")
