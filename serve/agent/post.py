@@ -9,8 +9,8 @@ from queue import Full, Queue
 from typing import Final, final
 
 from hashwarden.serve.agent.logs import said
+from hashwarden.serve.commands import Missing, TooLong, run, words
 from hashwarden.serve.policy.alerts import Alert
-from hashwarden.serve.schedulers.slurm_command import Missing, TooLong, run, words
 
 __all__ = ["Post"]
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast, final
 
-from hashwarden.errors import UsageError
+from hashwarden.serve.registry import chosen, find, made
 
 if TYPE_CHECKING:
     from hashwarden.serve.jobs.job import JobKind
@@ -46,8 +45,7 @@ class Registration:
 
     def make(self, options: JobOptions) -> Provider:
         """The provider; its file ``NAME.py`` has a function ``make``."""
-        module = import_module(f"hashwarden.serve.jobs.{self.name}")
-        return cast("Provider", module.make(options))
+        return cast("Provider", made("hashwarden.serve.jobs", self.name, options))
 
 
 PROVIDERS: Final[tuple[Registration, ...]] = (
@@ -68,11 +66,7 @@ def find_provider(name: str) -> Registration:
     UsageError
         If there is none.
     """
-    for registration in PROVIDERS:
-        if registration.name == name:
-            return registration
-    expected = "one of " + ", ".join(p.name for p in PROVIDERS)
-    raise UsageError(f"no provider of jobs is called {name!r}", expected, "Choose one.")
+    return find(PROVIDERS, name, "provider of jobs")
 
 
 def providers(names: tuple[str, ...], options: JobOptions) -> tuple[Provider, ...]:
@@ -85,5 +79,4 @@ def providers(names: tuple[str, ...], options: JobOptions) -> tuple[Provider, ..
     MissingExtraError
         If the package that one needs is not installed.
     """
-    chosen = [find_provider(name) for name in names] or [provider for provider in PROVIDERS if provider.default]
-    return tuple(provider.make(options) for provider in PROVIDERS if provider in chosen)
+    return tuple(one.make(options) for one in chosen(PROVIDERS, names, "provider of jobs"))

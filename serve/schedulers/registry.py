@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast, final
 
-from hashwarden.errors import UsageError
+from hashwarden.serve.registry import find, made
 
 if TYPE_CHECKING:
     from hashwarden.serve.jobs.job import JobKind
@@ -43,8 +42,7 @@ class Registration:
 
     def make(self, options: SchedulerOptions) -> Scheduler:
         """The scheduler; its file ``NAME.py`` has a function ``make``."""
-        module = import_module(f"hashwarden.serve.schedulers.{self.name}")
-        return cast("Scheduler", module.make(options))
+        return cast("Scheduler", made("hashwarden.serve.schedulers", self.name, options))
 
 
 SCHEDULERS: Final[tuple[Registration, ...]] = (
@@ -63,8 +61,4 @@ def find_scheduler(name: str) -> Registration:
     UsageError
         If there is none.
     """
-    for registration in SCHEDULERS:
-        if registration.name == name:
-            return registration
-    expected = "one of " + ", ".join(s.name for s in SCHEDULERS)
-    raise UsageError(f"no scheduler is called {name!r}", expected, "Choose one.")
+    return find(SCHEDULERS, name, "scheduler")

@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from typing import Final, final
 
+from hashwarden.serve.commands import Missing, Said, TooLong, run, words
 from hashwarden.serve.schedulers.options import SchedulerOptions
 from hashwarden.serve.schedulers.scheduler import Action, ActionKind, Outcome, Result, SchedulerAway
-from hashwarden.serve.schedulers.slurm_command import Missing, Said, TooLong, run, words
 from hashwarden.serve.schedulers.slurm_mail import send
 from hashwarden.serve.schedulers.slurm_mark import Comment
 from hashwarden.serve.schedulers.slurm_node import NodeStanding, node_reason

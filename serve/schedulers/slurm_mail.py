@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from hashwarden.serve.commands import Missing, TooLong, run, words
 from hashwarden.serve.schedulers.scheduler import Action
-from hashwarden.serve.schedulers.slurm_command import Missing, TooLong, run, words
 from hashwarden.serve.schedulers.slurm_state import is_user
 
 __all__ = ["send"]

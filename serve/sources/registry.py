@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Final, cast, final
 
-from hashwarden.errors import UsageError
+from hashwarden.serve.registry import chosen, find, made
 from hashwarden.serve.sources.source import Options, Source
 
 __all__ = ["SOURCES", "Registration", "find_source", "makers"]
@@ -41,8 +40,7 @@ class Registration:
 
     def make(self, options: Options) -> Source:
         """The source, not open yet; its file ``NAME.py`` has a function ``make``."""
-        module = import_module(f"hashwarden.serve.sources.{self.name}")
-        return cast(Source, module.make(options))
+        return cast(Source, made("hashwarden.serve.sources", self.name, options))
 
 
 SOURCES: Final[tuple[Registration, ...]] = (
@@ -65,10 +63,7 @@ def find_source(name: str) -> Registration:
     UsageError
         If there is none.
     """
-    for registration in SOURCES:
-        if registration.name == name:
-            return registration
-    raise UsageError(f"no source is called {name!r}", "one of " + ", ".join(s.name for s in SOURCES), "Choose one.")
+    return find(SOURCES, name, "source")
 
 
 def makers(names: tuple[str, ...], options: Options) -> dict[str, Callable[[], Source]]:
@@ -79,6 +74,4 @@ def makers(names: tuple[str, ...], options: Options) -> dict[str, Callable[[], S
     UsageError
         If there is no such source.
     """
-    chosen = [find_source(name) for name in names] or [source for source in SOURCES if source.default]
-    order = [source for source in SOURCES if source in chosen]
-    return {source.name: partial(source.make, options) for source in order}
+    return {one.name: partial(one.make, options) for one in chosen(SOURCES, names, "source")}
