@@ -225,6 +225,8 @@ class Agent:
                 self.blinds.see(Blindness.SOURCE_DOWN, f"jobs of {name}", told.error, time_s, unix_s)
         if self.parts.audit.low:
             self.blinds.see(Blindness.STORAGE, "audit", "the disk has no room left to keep back", time_s, unix_s)
+        if self.parts.audit.unanchored:
+            self.blinds.see(Blindness.STORAGE, "audit anchor", self.parts.audit.unanchored, time_s, unix_s)
         self.metrics.totals["clock_jumps", ()] = self._clock.jumps
         return frozenset(found)
 

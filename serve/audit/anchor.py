@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import syslog
 from pathlib import Path
@@ -31,20 +32,27 @@ class Anchor(Protocol):
 class FileAnchor:
     """Appends to a file: on another machine's share, or with the append-only attribute (``chattr +a``).
 
+    What was cut off, by a full disk or a crash, cannot be taken back there: the next line begins anew.
+
     Parameters
     ----------
     path : Path
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._ended = path, False
 
     def tell(self, checkpoint: Checkpoint) -> None:
         """Append a line, synced to the disk."""
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.write(handle, checkpoint.line().encode("ascii") + b"\n")
+            begin = b"\n" if not self._ended and os.fstat(handle).st_size else b""
+            self._ended = False
+            data = begin + checkpoint.line().encode("ascii") + b"\n"
+            if os.write(handle, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fdatasync(handle)
+            self._ended = True
         finally:
             os.close(handle)
 

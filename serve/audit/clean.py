@@ -61,7 +61,7 @@ def clean(body: Mapping[str, Any], most: int = _MOST_BODY) -> bytes:
     data = canonical(_Cleaner(most // _NODE_BYTES).mapping(body, 0))
     if len(data) <= most:
         return data
-    kept = {key: value for key, value in json.loads(data).items() if _is_short(value)}
+    kept = {key: value for key, value in json.loads(data).items() if len(key) <= _SHORT and _is_short(value)}
     cut = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     return canonical(dict(sorted(kept.items())[:_MOST_KEPT]) | {"cut": cut})
 

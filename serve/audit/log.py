@@ -84,6 +84,13 @@ class AuditLog:
     retention : Retention
         What `checkpoint` removes of the oldest files, one at a time; nothing if not given.
 
+    Attributes
+    ----------
+    anchor_failures : int
+        Checkpoints that an anchor did not take.
+    unanchored : str
+        Why the last one is not kept elsewhere, empty if it is: until it is, an end that is cut off is not found.
+
     Raises
     ------
     UsageError
@@ -107,6 +114,7 @@ class AuditLog:
         self._keeper = Keeper(retention, self._checkpoint_s, clock())
         self._due: Due | None = None
         self.anchor_failures = 0
+        self.unanchored = ""
         try:
             self._take(open_log(folder, signer, node))
             self._reserve.keep()
@@ -301,12 +309,13 @@ class AuditLog:
 
     def _tell(self, told: Sequence[Checkpoint]) -> None:
         for one in told:
-            self._last, self._checkpoint_s = one, self._monotonic()
+            self._last, self._checkpoint_s, self.unanchored = one, self._monotonic(), ""
             for anchor in self._anchors:
                 try:
                     anchor.tell(one)
-                except OSError:
+                except OSError as error:
                     self.anchor_failures += 1
+                    self.unanchored = f"the last checkpoint was not kept elsewhere: {error.strerror or error}"
 
     def _go_on(self) -> None:
         """Go on in another file if this one is large; if that cannot be now, stay in this one."""

@@ -26,6 +26,7 @@ class Trust:
         self.pinned = bool(given)
         self._trusted = {key.id: key for key in given}
         self._given = dict(self._trusted)
+        self._ever: dict[str, PublicKey] = {}
         self._now: PublicKey | None = None
         self._next: tuple[PublicKey, str] | None = None
 
@@ -50,6 +51,11 @@ class Trust:
             self._trusted = {key.id: key}
             return ""
         return "the key was changed and the one before has not signed that"
+
+    @property
+    def keys(self) -> dict[str, PublicKey]:
+        """All that were trusted so far, by id: those that were given, and those that were handed over to."""
+        return {**self._given, **self._ever}
 
     def awaits(self) -> bool:
         """Whether the next record must be a checkpoint by the old key."""
@@ -78,6 +84,6 @@ class Trust:
         if by != old:
             return "a change of the key that the old one has not signed"
         if self._trusted.pop(old, None):
-            self._trusted[key.id] = key
+            self._trusted[key.id] = self._ever[key.id] = key
         self._now = key
         return ""

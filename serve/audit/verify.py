@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, final
 
 from hashwarden.errors import DataError
-from hashwarden.serve.audit.anchored import Anchored
+from hashwarden.serve.audit.anchored import MOST_OTHERS, Anchored
 from hashwarden.serve.audit.bodies import faults
 from hashwarden.serve.audit.checkpoint import Checkpoint
 from hashwarden.serve.audit.event import EventKind
@@ -297,9 +297,11 @@ class _Check:
             report.note("nobody signed this log: whoever wrote it anew is not found out")
         if report.keys and report.signed_seq < report.last_seq:
             report.note(f"records {report.signed_seq + 1} to {report.last_seq} are not signed yet")
-        for words in self._anchored.wrong(report.log, report.last_seq):
+        for words in self._anchored.wrong(report.log, report.last_seq, trust.keys):
             self._wrong(words)
         report.anchored_seq = self._anchored.covered
+        if self._anchored.overflow:
+            report.note(f"more than {MOST_OTHERS:,} checkpoints by other keys were given: not all were looked at")
         if not self._wanted.anchors:
             report.note("no checkpoint kept elsewhere was given: records cut off at the very end are not found out")
 
