@@ -206,8 +206,7 @@ class Processes:
 
     def _graduate(self, time_s: float) -> None:
         """Sessions that were too many, and lasted, become jobs of their own, as far as there is room."""
-        pooled = (one for one in self._by_pid.values() if one.job is not None and self.sequences.is_pooled(one.job.key))
-        for process in [one for one in pooled if self._age_s(one) >= YOUNG_S][:_AT_ONCE]:
+        for process in [one for one in self.sequences.pooled() if self._age_s(one) >= YOUNG_S][:_AT_ONCE]:
             if self.sequences.has_room(process.facts.uid):
                 self._settle(process, self._members.job_of(process.facts), time_s)
 

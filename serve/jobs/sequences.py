@@ -94,6 +94,10 @@ class Sequences:
         known = self._by_key.get(key)
         return known is not None and known.pooled
 
+    def pooled(self) -> Iterator[Process]:
+        """The processes of all such jobs."""
+        return (one for known in self._by_key.values() if known.pooled for one in known.members.values())
+
     def has_room(self, uid: int) -> bool:
         """Whether one more session of a user may be a job of its own."""
         return len(self._here(uid)) < MOST_APART

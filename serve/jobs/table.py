@@ -170,7 +170,7 @@ class JobTable:
             if self._members is None:  # once a refresh, not once a device
                 self._members = self._processes.by_job()
             mine = self._members.get(jobs[0].key, ())
-            return frozenset(one.facts.pid for one in mine if gpu in one.gpus or not one.gpus)
+            return frozenset([one.facts.key.pid for one in mine if gpu in one.gpus or not one.gpus])
 
     def jobs_on(self, gpu: str) -> tuple[Job, ...]:
         """The jobs that were given a device or have a process on it; several if it is shared."""
