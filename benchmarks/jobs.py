@@ -18,18 +18,21 @@ from turns import interleaved, machine
 
 from hashwarden.serve.jobs.options import JobOptions
 from hashwarden.serve.jobs.registry import providers
+from hashwarden.serve.jobs.sequences import MOST_YOUNG
 from hashwarden.serve.jobs.table import JobTable
 from hashwarden.serve.sources.source import Device
 
 GPUS, PROCESSES, ROUNDS, MINUTE = 8, 200, 15, 60
 DEVICES = tuple(Device(f"GPU-{i:08d}-0000-0000-0000-000000000000", i) for i in range(GPUS))
+_FIRST_USER = 60_000
 FACTS = ("ppid", "create_time", "uids", "name", "status")
 
 
 @contextmanager
 def sleepers(count: int) -> Iterator[list[int]]:
-    """Real processes, each in a session of its own."""
-    started = [subprocess.Popen(["sleep", "3600"], start_new_session=True) for _ in range(count)]
+    """Real processes, each in a session of its own, and eight of each user: so many are as many jobs. As root."""
+    started = [subprocess.Popen(["sleep", "3600"], start_new_session=True, user=_FIRST_USER + number // MOST_YOUNG)
+               for number in range(count)]  # fmt: skip
     try:
         yield [process.pid for process in started]
     finally:
@@ -94,7 +97,8 @@ def markdown(found: dict[str, Any]) -> str:
     """The results as a page."""
     where = found["machine"]
     lines = [f"# What a refresh of the table of jobs costs: {where['cpu']}, {where['date']}", ""]
-    lines += [f"{GPUS} GPUs (named, none is here), {PROCESSES} real processes in sessions of their own: as many jobs."]
+    lines += [f"{GPUS} GPUs (named, none is here), {PROCESSES} real processes in sessions of their own, of"]
+    lines += [f"{PROCESSES // MOST_YOUNG} users: as many jobs."]
     lines += [f"CPU time of all threads, median of {ROUNDS} rounds in turns; load meanwhile {where['load']:.1f}.", ""]
     lines += ["| what | CPU, us | against the first row | of a core at 1 Hz |", "| --- | ---: | ---: | ---: |"]
     base = next(iter(found["cpu_s"].values()))
