@@ -21,7 +21,7 @@ from hashwarden.serve.agent.notify import watchdog_s
 from hashwarden.serve.agent.steps import Steps
 from hashwarden.serve.agent.window import RawWindow
 from hashwarden.serve.audit.anchor import Anchor, FileAnchor, SyslogAnchor
-from hashwarden.serve.audit.keys import load_or_make
+from hashwarden.serve.audit.key_files import current_signer
 from hashwarden.serve.audit.log import AuditLog, Limits
 from hashwarden.serve.audit.retention import Retention
 from hashwarden.serve.calibrated import calibration_of, novelty_limit_of
@@ -188,7 +188,7 @@ def _audit(config: Config, folder: StateFolder, clocks: Clocks) -> AuditLog:
     section = config.audit
     anchors: list[Anchor] = [FileAnchor(section.anchor_file)] if section.anchor_file else []
     anchors += [SyslogAnchor()] if section.anchor_syslog else []
-    signer = load_or_make(section.key or folder.path / "audit.pem")
+    signer = current_signer(folder.part("audit"), section.key or folder.path / "audit.pem")
     limits = Limits(rotate_bytes=section.rotate_mib * _MIB)
     retention = Retention(section.keep_days, section.disk_mib * _MIB, section.least_days)
     return AuditLog(

@@ -20,8 +20,8 @@ class Anchored:
     """Numbers and hashes by log: those of others are held until it is known whose they are.
 
     Where keys are given, only what they, or keys that they handed over to, have signed counts: whoever can write to a
-    system log could else cast doubt on any audit log. Without any, all counts. Two of one record that differ mean that the
-    log was written twice.
+    system log could else cast doubt on any audit log. Without any, all counts. Two of one record that differ mean that
+    the log was written twice.
 
     Parameters
     ----------

@@ -28,6 +28,7 @@ from hashwarden.serve.audit.event import Auditor, EventKind
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.journal import StorageError
 from hashwarden.serve.launch_board import LaunchProfile
+from hashwarden.serve.scan.text import shorten
 from hashwarden.version import __version__
 
 __all__ = ["FORMAT", "MANIFEST", "Bundle", "write_bundle"]
@@ -38,6 +39,9 @@ MANIFEST: Final = "manifest.json"
 _MOST_RUNS, _MOST_SAMPLES = 64, 36_000
 _MOST_VERDICTS, _MOST_PROFILES, _MOST_KERNELS = 1000, 256, 200
 _MOST_JSON: Final = 8 << 20
+_ROOM: Final = 4096
+_WIDEST: Final = 1024
+"""Characters of a kernel's name; those of templated kernels have some hundreds."""
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -119,15 +123,16 @@ def _members(  # noqa: PLR0913, PLR0917  each is one member
 ) -> tuple[dict[str, bytes], dict[str, int]]:  # fmt: skip
     """The members without the manifest, and what was left out of them."""
     kept = [_newest(run) for run in runs[:_MOST_RUNS] if len(run)]
+    said = _fitting([one.model_dump(mode="json") for one in verdicts[-_MOST_VERDICTS:]])
+    profiles = _fitting([_profile(one) for one in launches[-_MOST_PROFILES:]])
     cut = {
         "runs": len(runs) - len(runs[:_MOST_RUNS]), "samples": sum(map(len, runs)) - sum(map(len, kept)),
-        "verdicts": max(0, len(verdicts) - _MOST_VERDICTS), "launches": max(0, len(launches) - _MOST_PROFILES),
+        "verdicts": len(verdicts) - len(said), "launches": len(launches) - len(profiles),
         "kernels": sum(max(0, len(one.kernels) - _MOST_KERNELS) for one in launches),
     }  # fmt: skip
     members = {
         "case.json": _json(case), "job.json": _json({"job": job, "tenant": job.tenant}), "code.json": _json(code),
-        "verdicts.json": _json({"verdicts": [one.model_dump(mode="json") for one in verdicts[-_MOST_VERDICTS:]]}),
-        "launches.json": _json({"profiles": [_profile(one) for one in launches[-_MOST_PROFILES:]]}),
+        "verdicts.json": _json({"verdicts": said}), "launches.json": _json({"profiles": profiles}),
         "channels.json": _json({"schema": schema_hash(), "channels": [_channel(one) for one in CHANNELS]}),
     }  # fmt: skip
     if kept:
@@ -135,12 +140,20 @@ def _members(  # noqa: PLR0913, PLR0917  each is one member
     return members, {name: number for name, number in cut.items() if number}
 
 
+def _fitting(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The last ones that fit into a member: one that is too long as a whole would lose all of them."""
+    left, first = _MOST_JSON - _ROOM, len(rows)
+    while first and (left := left - len(clean(rows[first - 1], _MOST_JSON)) - 1) >= 0:
+        first -= 1
+    return list(rows[first:])
+
+
 def _newest(run: Run) -> Run:
     return replace(run, times=run.times[-_MOST_SAMPLES:], values=run.values[-_MOST_SAMPLES:])
 
 
 def _trace(folder: Path, runs: Sequence[Run]) -> bytes:
-    part = folder / f".trace.{os.getpid()}.parquet"
+    part = folder / f".trace.tar.{os.getpid()}.part"  # by such a name what a crash leaves is tidied away
     try:
         write_runs(part, runs)
         return part.read_bytes()
@@ -149,7 +162,10 @@ def _trace(folder: Path, runs: Sequence[Run]) -> bytes:
 
 
 def _profile(one: LaunchProfile) -> dict[str, Any]:
-    kernels = [{"name": k.name, "launches": k.launches, "threads": k.threads} for k in one.kernels[:_MOST_KERNELS]]
+    kernels = [
+        {"name": shorten(k.name, _WIDEST), "launches": k.launches, "threads": k.threads}
+        for k in one.kernels[:_MOST_KERNELS]
+    ]
     return {
         "pid": one.process.pid, "started": one.process.started, "start_s": one.start_s, "seconds": one.seconds,
         "kernels": kernels, "launches": one.launches, "graph_launches": one.graph_launches,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, final
+from typing import Any, BinaryIO, Final, final
 
 from hashwarden.errors import DataError
 from hashwarden.serve.audit.bundle import FORMAT, MANIFEST
@@ -20,6 +20,7 @@ __all__ = ["BundleReport", "recorded_hashes", "verify_bundle"]
 _MOST_MEMBERS: Final = 64
 _MOST_MANIFEST: Final = 2 << 20
 _PIECE: Final = 1 << 20
+_LARGEST: Final = 1 << 40
 
 
 @final
@@ -61,8 +62,7 @@ def verify_bundle(path: Path) -> BundleReport:
             while piece := file.read(_PIECE):
                 digest.update(piece)
             file.seek(0)
-            with tarfile.open(fileobj=file, mode="r:") as archive:
-                manifest, found, problems = _read(archive, path)
+            manifest, found, problems = _read(file, path)
     except OSError as error:
         got = f"it cannot be read ({error.strerror or error})"
         raise DataError(got, "a bundle", "Check its name.", where=str(path)) from error
@@ -73,20 +73,19 @@ def verify_bundle(path: Path) -> BundleReport:
     return BundleReport(str(manifest.get("case", "")), digest.hexdigest(), sizes, tuple(problems))
 
 
-def _read(archive: tarfile.TarFile, path: Path) -> tuple[Mapping[str, Any], dict[str, tuple[int, str]], list[str]]:
+def _read(file: BinaryIO, path: Path) -> tuple[Mapping[str, Any], dict[str, tuple[int, str]], list[str]]:
     manifest: Any = None
     found: dict[str, tuple[int, str]] = {}
     problems = []
-    for number, member in enumerate(archive):
+    for number, member in enumerate(_headers(file)):
         if number >= _MOST_MEMBERS:
             raise _no_bundle(path, "too many members")
-        stream = archive.extractfile(member) if member.isreg() else None
-        if stream is None or member.name in found or (member.name == MANIFEST and manifest is not None):
+        if not member.isreg() or member.name in found or (member.name == MANIFEST and manifest is not None):
             problems.append(f"{member.name}: twice, or no plain file")
         elif member.name == MANIFEST:
-            manifest = json.loads(stream.read(_MOST_MANIFEST))
+            manifest = json.loads(file.read(min(member.size, _MOST_MANIFEST)))
         else:
-            found[member.name] = (member.size, _digest(stream))
+            found[member.name] = (member.size, _digest(file, member.size))
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _no_bundle(path, "no manifest of this format")
     return manifest, found, problems
@@ -105,10 +104,28 @@ def _held(manifest: Mapping[str, Any], found: Mapping[str, tuple[int, str]]) -> 
     return problems
 
 
-def _digest(stream: IO[bytes]) -> str:
+def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """The members, each with the file at the beginning of its content.
+
+    Not `tarfile.TarFile`: that takes what extended headers say, of whatever size, into memory. A bundle has none.
+    """
+    place = file.tell()
+    while (head := file.read(tarfile.BLOCKSIZE)).strip(b"\0"):
+        member = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        if not 0 <= member.size <= _LARGEST:
+            raise tarfile.ReadError("an impossible size")
+        yield member
+        place += tarfile.BLOCKSIZE * (1 + -(-member.size // tarfile.BLOCKSIZE))
+        file.seek(place)
+
+
+def _digest(file: BinaryIO, size: int) -> str:
     digest = hashlib.sha256()
-    while piece := stream.read(_PIECE):
+    while size > 0 and (piece := file.read(min(size, _PIECE))):
         digest.update(piece)
+        size -= len(piece)
+    if size:
+        raise tarfile.ReadError("a member that is cut off")
     return digest.hexdigest()
 
 

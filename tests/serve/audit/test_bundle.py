@@ -6,6 +6,7 @@ import json
 import stat
 import subprocess
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hashwarden.errors import DataError
 from hashwarden.model.channels import CHANNELS
 from hashwarden.model.trace import Run, RunInfo
 from hashwarden.model.trace_read import iter_runs
+from hashwarden.serve.audit import bundle
 from hashwarden.serve.audit.bundle import MANIFEST, write_bundle
 from hashwarden.serve.audit.bundle_verify import recorded_hashes, verify_bundle
 from hashwarden.serve.audit.log import AuditLog
@@ -52,12 +54,12 @@ def members(path: Path) -> dict[str, bytes]:
 
 
 def test_everything_is_in_it_and_only_its_owner_reads_it(tmp_path):
-    bundle = pack(tmp_path / "evidence")
-    assert bundle.path == tmp_path / "evidence" / "HW-2345678.tar"
-    assert stat.S_IMODE(bundle.path.stat().st_mode) == 0o600
-    assert bundle.sha256 == hashlib.sha256(bundle.path.read_bytes()).hexdigest()
-    assert [one.name for one in bundle.path.parent.iterdir()] == ["HW-2345678.tar"]
-    found = members(bundle.path)
+    packed = pack(tmp_path / "evidence")
+    assert packed.path == tmp_path / "evidence" / "HW-2345678.tar"
+    assert stat.S_IMODE(packed.path.stat().st_mode) == 0o600
+    assert packed.sha256 == hashlib.sha256(packed.path.read_bytes()).hexdigest()
+    assert [one.name for one in packed.path.parent.iterdir()] == ["HW-2345678.tar"]
+    found = members(packed.path)
     assert next(iter(found)) == MANIFEST
     assert set(found) == {MANIFEST, "case.json", "job.json", "code.json", "verdicts.json", "launches.json",
                           "channels.json", "trace.parquet"}  # fmt: skip
@@ -84,25 +86,25 @@ def test_the_same_evidence_gives_the_same_bytes(tmp_path):
 
 
 def test_without_samples_it_is_still_a_bundle(tmp_path):
-    bundle = pack(tmp_path, runs=[], launches=[], code={})
-    assert "trace.parquet" not in members(bundle.path)
-    assert verify_bundle(bundle.path).ok
+    packed = pack(tmp_path, runs=[], launches=[], code={})
+    assert "trace.parquet" not in members(packed.path)
+    assert verify_bundle(packed.path).ok
 
 
 def test_it_is_bounded_and_says_what_was_left_out(tmp_path):
     many = [run(1, f"GPU-{number}") for number in range(2, 72)]
-    bundle = pack(tmp_path, runs=[run(40_000), *many], launches=[profile(300)] * 300)
-    manifest = json.loads(members(bundle.path)[MANIFEST])
+    packed = pack(tmp_path, runs=[run(40_000), *many], launches=[profile(300)] * 300)
+    manifest = json.loads(members(packed.path)[MANIFEST])
     assert manifest["left_out"] == {"runs": 7, "samples": 4007, "launches": 44, "kernels": 30_000}
-    assert bundle.size < 64 << 20
+    assert packed.size < 64 << 20
 
 
 @pytest.mark.parametrize("case", ["../../etc/passwd", "", ".", "a/b", "x" * 300, "n\x00l", "HW 1", ".hidden"])
 def test_odd_cases_stay_in_the_folder(tmp_path, case):
-    bundle = pack(tmp_path / "evidence", case={"id": case})
-    assert bundle.path.parent == tmp_path / "evidence"
-    assert [one.name for one in (tmp_path / "evidence").iterdir()] == [bundle.path.name]
-    assert not bundle.path.name.startswith(".")
+    packed = pack(tmp_path / "evidence", case={"id": case})
+    assert packed.path.parent == tmp_path / "evidence"
+    assert [one.name for one in (tmp_path / "evidence").iterdir()] == [packed.path.name]
+    assert not packed.path.name.startswith(".")
 
 
 def test_the_log_knows_its_hash(tmp_path, signer):
@@ -176,3 +178,69 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
         assert verify_bundle(first.path).sha256 == first.sha256
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.parametrize(("width", "kept"), [(60, 256), (1000, 30)])
+def test_long_names_leave_the_oldest_launches_out_and_not_all(tmp_path, width, kept):
+    """Names of templated kernels have some hundreds of characters; a miner may choose any."""
+    launches = [
+        LaunchProfile(ProcessKey(pid, 1), 0.0, 1.0, tuple(KernelLaunches(f"{n}".ljust(width, "x"), 1, 32)
+                                                         for n in range(200)))
+        for pid in range(256)
+    ]  # fmt: skip
+    found = members(pack(tmp_path, launches=launches).path)
+    profiles = json.loads(found["launches.json"])["profiles"]
+    assert kept <= len(profiles) <= 256
+    assert profiles[-1]["pid"] == 255
+    assert json.loads(found[MANIFEST])["left_out"].get("launches", 0) == 256 - len(profiles)
+    longest = pack(tmp_path, launches=[profile(), *launches, LaunchProfile(
+        ProcessKey(999, 1), 0.0, 1.0, tuple(KernelLaunches("\x01" * 100_000, 1, 32) for _ in range(200)))])  # fmt: skip
+    assert json.loads(members(longest.path)["launches.json"])["profiles"][-1]["pid"] == 999
+
+
+def test_a_header_that_says_it_is_large_costs_no_memory(tmp_path):
+    path = tmp_path / "x.tar"
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, 1 << 28
+    with path.open("wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        file.truncate((1 << 28) + 2048)
+    tracemalloc.start()
+    with pytest.raises(DataError, match="no manifest"):
+        verify_bundle(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
+
+
+@pytest.mark.parametrize("size", [1 << 60, -5])
+def test_impossible_sizes_are_said(tmp_path, size):
+    whole = pack(tmp_path).path.read_bytes()
+    header = tarfile.TarInfo("case.json")
+    header.size = size
+    (tmp_path / "x.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + whole)
+    with pytest.raises(DataError, match="no evidence bundle"):
+        verify_bundle(tmp_path / "x.tar")
+
+
+def test_a_bundle_that_is_cut_off_anywhere_is_found(tmp_path):
+    path = pack(tmp_path).path
+    whole = path.read_bytes()
+    end = len(whole.rstrip(b"\0"))
+    for size in range(0, end, 997):
+        (tmp_path / "x.tar").write_bytes(whole[:size])
+        try:
+            assert not verify_bundle(tmp_path / "x.tar").ok, size
+        except DataError:
+            continue
+
+
+def test_what_a_crash_leaves_is_called_as_what_is_tidied_away(tmp_path, monkeypatch):
+    """The agent removes ``*.tar*.part`` files of other days; a name of its own for each crash would fill the disk."""
+    seen = []
+    real = bundle.write_runs
+    monkeypatch.setattr(bundle, "write_runs", lambda path, runs: (seen.append(path), real(path, runs)))
+    pack(tmp_path / "evidence")
+    [path] = seen
+    assert path.match("*.tar*")
+    assert path.suffix == ".part"

@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashwarden.serve.audit.clean import LEFT_OUT, MOST_BYTES, canonical, clean
+from hashwarden.serve.audit.event import EventKind
+from hashwarden.serve.audit.log import AuditLog
 from hashwarden.serve.audit.record import GENESIS, MOST_LINE, Stamp, chained, line_of, parse, payload_of
+from hashwarden.serve.audit.verify import Wanted, verify_log
 
 STAMP = Stamp(1e9, 12.5, "aa-bb")
 
@@ -147,3 +150,13 @@ def test_numbers_that_are_none_and_endless_nests_are_no_body(number):
     record = parse(line(f'{{"unix_s":{number}}}'.encode()))
     assert record.body() == {}
     assert not record.is_canonical()
+
+
+def test_a_body_of_long_names_still_fits_into_a_line(tmp_path, signer):
+    """What is left of a body that is too long was cut by its values only."""
+    body = {f"{number}" + "\u00e9" * 8000: "x" for number in range(100)}
+    assert len(clean(body)) < MOST_BYTES
+    with AuditLog(tmp_path / "log", signer) as log:
+        log.append(EventKind.CASE, {**body, "case": "HW-1"})
+    report = verify_log(tmp_path / "log", Wanted(keys=(signer.public,)))
+    assert report.problems == []
