@@ -31,7 +31,7 @@ __all__ = ["CUT", "TRIAL", "Trials"]
 TRIAL: Final = 3
 """Bets, of 10 s each, until which it is too early to say that a session looks like the one before it."""
 
-CUT: Final = 6
+CUT: Final = 12
 """Bets after which a session that shows nothing of its own has nothing to do with the one before it."""
 
 _ANEW_S: Final = 60.0  # what was watched for less may go on: to begin anew would be told each time

@@ -22,7 +22,10 @@ _OVER: Final = (StepState.DONE, StepState.REFUSED)
 
 
 def remembered(case: Case, cases: Iterable[Case], unix_s: float) -> Case:
-    """A case that is being opened, with the time and the warnings of the last one of the same kind and user."""
+    """A case that is being opened, with the time and the warnings of the last one of the same kind and user.
+
+    As it is if there is none, or if a person rejected one since: that speaks for the user.
+    """
     if not _is_session(case) or case.job["uid"] < 0:
         return case
     mine = [
@@ -30,9 +33,9 @@ def remembered(case: Case, cases: Iterable[Case], unix_s: float) -> Case:
         if _is_session(one) and one.job["uid"] == case.job["uid"] and one.origin == case.origin
         and one.rule == case.rule and _has_ended(one, unix_s)
     ]  # fmt: skip
-    if not mine:
+    before = max(mine, key=lambda one: one.seen_unix_s, default=None)
+    if before is None or before.closed_for == "rejected":
         return case
-    before = max(mine, key=lambda one: one.seen_unix_s)
     warned = {name: step for name, step in before.steps.items() if step.kind == ActionKind.WARN and step.state in _OVER}
     clocks = {"clock_s": before.clock_s, "act_clock_s": before.act_clock_s}
     words = f"its user's time in {before.id} counts: {before.clock_s:,.0f} s, {len(warned)} warnings"
@@ -44,7 +47,7 @@ def _is_session(case: Case) -> bool:
 
 
 def _has_ended(case: Case, unix_s: float) -> bool:
-    """Whether its job is gone, by itself or by us."""
+    """Whether its job is gone, by itself or by us, or was let be."""
     if case.closed_unix_s is not None:
-        return case.closed_for == "ended" and 0 <= unix_s - case.closed_unix_s <= REMEMBER_S
+        return case.closed_for in {"ended", "rejected"} and 0 <= unix_s - case.closed_unix_s <= REMEMBER_S
     return any(step.kind in ENDS and step.state is StepState.DONE and not step.dry for step in case.steps.values())

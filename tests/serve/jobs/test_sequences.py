@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hashwarden.serve.jobs.sequences import CONTINUE_S, LONG_S, MOST_APART, MOST_YOUNG
@@ -308,3 +310,44 @@ def test_without_it_each_session_is_a_job(tree):
         plain.end(pid)
     assert plain.table.counts["began"] == 20
     plain.table.close()
+
+
+def test_keys_are_what_they_were_after_a_restart_on_the_same_boot(plain, tree):
+    first, other = plain.begin(), plain.begin()
+    plain.look([first, other])
+    key = plain.job(first)
+    plain.end(first)
+    second = plain.begin()
+    plain.look([second, other])
+    saved = json.loads(json.dumps(plain.table.sessions()))
+    for boot, kept in ((saved["boot"], True), ("0" * 12, False)):
+        again = Plain(tree)
+        again.now, tree.now = plain.now, 1000 * HERTZ + 500
+        again.table.take_up(saved | {"boot": boot})
+        again.look([second, other])
+        assert (again.job(second) == key) is kept
+        assert again.job(other) == plain.job(other)
+        assert (again.table.jobs[again.job(second)].labels.get("sessions") == "2") is kept
+        again.table.close()
+
+
+@pytest.mark.parametrize("wrong", [None, [None], [{}], [{"key": 1}], "x", [{"key": "a", "uid": "y"}], {"a": 1}])
+def test_what_was_kept_and_is_something_else_is_left_out(plain, wrong):
+    plain.table.take_up({"boot": plain.table.sessions()["boot"], "jobs": wrong})
+    assert len(plain.table._processes.sequences) == 0
+    plain.table.take_up({})
+
+
+def test_what_the_same_session_does_after_it_was_severed_is_told_apart(plain):
+    shell = plain.begin()
+    first = plain.begin(session=shell)
+    plain.look([first])
+    key = plain.job(first)
+    plain.table.sever(key)
+    plain.look([first])
+    assert "session" not in plain.table.jobs[key].labels
+    plain.end(first)
+    second = plain.begin(session=shell)
+    plain.look([second])
+    assert plain.job(second) == key
+    assert plain.table.jobs[key].labels["session"].endswith(f"+{second}.{plain.tree.now - HERTZ}")

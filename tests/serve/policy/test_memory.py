@@ -72,6 +72,15 @@ def test_what_a_person_rejected_does_not_count(world, job):
     assert world.case(job(2).key).clock_s <= 120.0
 
 
+def test_nor_does_what_was_before_it(world, job):
+    follow(world, job(1), 6)
+    world.engine.ended(job(1).key, world.unix_s)
+    follow(world, job(2), 1)
+    world.engine.reject(world.case(job(2).key).id, "jane", "a password audit", world.unix_s)
+    follow(world, job(3), 2)
+    assert world.case(job(3).key).clock_s <= 120.0
+
+
 def test_an_approval_is_not_taken_over(make_world, tools, job):
     world = make_world(tools.enforce.replace("require_approval = []", 'require_approval = ["cancel"]'))
     follow(world, job(1), 8)
