@@ -30,6 +30,7 @@ TOKEN_FILE: Final = "HASHWARDEN_DCGM_TOKEN_FILE"  # noqa: S105  a name
 CA_FILE: Final = "HASHWARDEN_DCGM_CA_FILE"
 """Environment: certificates to trust in place of the system's."""
 
+_MOST_ADDRESSES: Final = 8
 _MOST_TOKEN: Final = 16_384
 _CHUNK: Final = 65_536
 _SECRET: Final = re.compile(r"token|secret|passw|credential|auth|api[-_]?key|signature", re.IGNORECASE)
@@ -183,9 +184,7 @@ def _connected(address: Address, deadline: float, environment: Mapping[str, str]
     parts = address.parts
     host, secure = str(parts.hostname), parts.scheme == "https"
     context = _context(environment) if secure else None
-    sock = socket.create_connection(
-        (host, parts.port or (443 if secure else 80)), max(deadline - time.monotonic(), 0.001)
-    )
+    sock = _reached(host, parts.port or (443 if secure else 80), deadline)
     if context is None:
         return sock
     try:
@@ -194,6 +193,25 @@ def _connected(address: Address, deadline: float, environment: Mapping[str, str]
     except BaseException:
         sock.close()
         raise
+
+
+def _reached(host: str, port: int, deadline: float) -> socket.socket:
+    """The first address of a host that answers; all of them have one deadline, and none takes more than its share."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:_MOST_ADDRESSES]
+    failure: OSError = TimeoutError("timed out")
+    for number, (family, kind, protocol, _, address) in enumerate(found):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(left / (len(found) - number))
+            sock.connect(address)
+            return sock
+        except OSError as error:
+            sock.close()
+            failure = error
+    raise failure
 
 
 def _context(environment: Mapping[str, str]) -> ssl.SSLContext:

@@ -24,6 +24,8 @@ MOST_SAMPLES: Final = 20_000
 """Of a text: eight GPUs in seven parts each with forty fields are 2,240 samples."""
 
 _MOST_KNOWN: Final = 4096
+_LONGEST_KNOWN: Final = 1024
+"""Labels of a line that are remembered, in characters; longer ones, which no exporter needs, are read each time."""
 _LINE: Final = re.compile(
     r"([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\}[ \t]*|[ \t]+)"
     r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Inf|NaN)(?:[ \t]+(-?[0-9]{1,18}))?[ \t\r]*"
@@ -117,7 +119,8 @@ class Parser:
             known = _labels(text)
             if known is None:
                 return None
-            self._known[text] = known
+            if len(text) <= _LONGEST_KNOWN:
+                self._known[text] = known
             if len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
         return known

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import socket
 import ssl
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hashwarden.errors import HashwardenError, NoDeviceError, UsageError
+from hashwarden.serve.sources import dcgm_http
 from hashwarden.serve.sources.dcgm_http import CA_FILE, TOKEN_FILE, Address, fetch
 
 SPEC = importlib.util.spec_from_file_location("dcgm_http_server", Path(__file__).with_name("dcgm_server.py"))
@@ -119,3 +122,47 @@ def test_the_deadline_holds_for_headers_too(exporter):
 def test_a_body_whose_length_nobody_told_is_taken_to_its_end(exporter):
     exporter.act = lambda handler: handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\nabc")
     assert asked(exporter.url) == b"abc"
+
+
+def _addresses(monkeypatch, *ports):
+    """Let a name have these ports of this machine as its addresses."""
+
+    def found(_host, _port, **_):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+
+    monkeypatch.setattr(dcgm_http.socket, "getaddrinfo", found)
+
+
+@pytest.fixture
+def deaf():
+    """A port whose queue is full: it neither takes nor refuses."""
+    with socket.socket() as server, contextlib.ExitStack() as stack:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_many_addresses_share_one_deadline(monkeypatch, deaf):
+    waits = []
+    real = socket.socket.settimeout
+    _addresses(monkeypatch, *[deaf] * 6)
+
+    def told(sock, left):
+        waits.append(left)
+        real(sock, left)
+
+    monkeypatch.setattr(socket.socket, "settimeout", told)
+    with pytest.raises(NoDeviceError, match="no connection"):
+        asked("http://many.example/", seconds=0.6)
+    assert 2 <= len(waits) <= 6
+    assert sum(waits) <= 0.7, "each had the whole time once"
+
+
+def test_an_address_that_does_not_answer_is_passed_over(monkeypatch, exporter, deaf):
+    exporter.body = "x"
+    _addresses(monkeypatch, deaf, server.free_port(), exporter.port)
+    assert asked("http://many.example/metrics", seconds=6.0) == b"x"

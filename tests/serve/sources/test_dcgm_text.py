@@ -102,3 +102,15 @@ def test_hostile_lines_take_no_time_to_speak_of(monkeypatch):
 def test_a_text_that_would_keep_the_agent_busy_is_refused(text, said):
     with pytest.raises(DataError, match=said):
         read(text)
+
+
+def test_long_labels_are_read_and_not_remembered():
+    """4,096 of 8 kB, and what they say, would be a third of what the whole agent may have."""
+    parser = Parser({"a"})
+    for number in range(20):
+        long = f'b="{number}{"x" * 2000}"'
+        (sample,) = parser.samples(f"a{{{long}}} 1\n".encode())
+        assert sample.labels["b"].startswith(str(number))
+    assert len(parser._known) == 0
+    (sample,) = parser.samples(b'a{b="short"} 1\n')
+    assert (sample.labels, len(parser._known)) == ({"b": "short"}, 1)
