@@ -14,10 +14,16 @@ from typing import Final, final
 
 from hashwarden.serve.sources.dcgm_fields import MOVING
 
-__all__ = ["LEAST_STALE_S", "Fresh"]
+__all__ = ["LEAST_STALE_S", "LONGEST_S", "Fresh"]
 
 LEAST_STALE_S: Final = 90.0
 """Three of dcgm-exporter's default intervals."""
+
+LONGEST_S: Final = 600.0
+"""An interval that somebody may have set on purpose."""
+
+_LONGEST_WAIT_S: Final = 60.0
+"""Between two questions: what is asked for costs little, and who took a pause for the interval has to find out."""
 
 _INTERVALS: Final = 3.0
 _REMEMBERED: Final = 8
@@ -42,8 +48,11 @@ class Fresh:
 
     @property
     def interval_s(self) -> float:
-        """Shortest time between two changes lately, which is the exporter's interval; 0 if it is not known."""
-        return min((b - a for a, b in pairwise(self._changes)), default=0.0)
+        """Shortest time between two changes lately, which is the exporter's interval; 0 if it is not known.
+
+        No more than `LONGEST_S`: a longer one was a pause, of an exporter that hung or was away.
+        """
+        return min((b - a for a, b in pairwise(self._changes) if b - a <= LONGEST_S), default=0.0)
 
     @property
     def stale_s(self) -> float:
@@ -73,4 +82,4 @@ class Fresh:
         """When it is worth asking again: shortly before the next change is expected; -inf if that is not known."""
         if not self._changes or not self.interval_s:
             return float("-inf")
-        return self._changes[-1] + _EAGER * self.interval_s
+        return self._changes[-1] + min(_EAGER * self.interval_s, _LONGEST_WAIT_S)

@@ -222,3 +222,34 @@ def test_a_wall_clock_that_jumps_changes_nothing(exporter, opened, jump_s):
         found.append(later(source, 10.0)[0])
     assert [reading.time_s for reading in found] == [1010.0, 1020.0, 1030.0, 1040.0, 1050.0]
     assert [reading.values.get("energy_power_ratio") for reading in found[1:]] == [pytest.approx(0.5)] * 4
+
+
+def test_a_pause_of_the_exporter_is_not_taken_for_its_interval(exporter, opened):
+    """One that hung for an hour was then asked after 48 minutes, and called frozen after three hours."""
+    source = opened()
+    exporter.body = server.page(power=1)
+    later(source, 10)
+    for _ in range(360):
+        with suppress(NoData, DataError):
+            later(source, 10)
+    exporter.body = server.page(power=2)
+    assert len(later(source, 10)) == 1
+    before = len(exporter.asked)
+    exporter.body = server.page(power=3)
+    assert len(later(source, 60)) == 1
+    assert len(exporter.asked) == before + 1
+    for _ in range(17):
+        with pytest.raises(NoData):
+            later(source, 10)
+    with pytest.raises(DataError, match="nothing has changed for 180 s"):  # three of its intervals, not three hours
+        later(source, 10)
+
+
+def test_a_long_interval_is_asked_for_in_between():
+    fresh = Fresh()
+    for minute in range(0, 40, 10):
+        fresh.new({"g": {155: float(minute)}}, 60.0 * minute)
+    assert fresh.interval_s == 600.0
+    assert fresh.due_s() == 1800.0 + 60.0
+    fresh.new({"g": {155: 99.0}}, 1e6)
+    assert fresh.interval_s == 600.0
