@@ -34,19 +34,18 @@ WAIT_S: Final = 30.0
 CONF: Final = """
 ClusterName=loopback
 SlurmctldHost={node}(127.0.0.1)
-SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
+SlurmctldPort={port}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool.%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd.%n.log
 PlugStackConfig=/dev/null
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -62,29 +61,33 @@ KillWait=1
 FirstJobId=1000
 MessageTimeout=5
 SlurmdParameters=config_overrides
-NodeName={node} NodeAddr=127.0.0.1 CPUs=8 RealMemory=8000 Gres=gpu:2 State=UNKNOWN
+{nodes}
 PartitionName=gpu Nodes=ALL Default=YES OverSubscribe=YES State=UP
 PartitionName=debug Nodes=ALL State=UP
 """
+NODE: Final = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=8000 Gres=gpu:2"
 
 
 class SlurmCluster:
-    """One controller and one node.
+    """One controller and one node, or more for jobs that Slurm spreads over several, all of them on this machine.
 
     Attributes
     ----------
     folder : Path
         Everything is here; other users can read it. ``gpustat`` and ``open-cases`` are those of the deployed scripts.
+    nodes : tuple of str
+        Their names.
     node : str
-        Name of the node.
+        Name of the first.
     env : mapping of str to str
         What lets Slurm's commands find this cluster; tests of code that reads the environment set it there.
     gpus : tuple of Path
         The devices.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nodes: int = 1) -> None:
         self.folder, self.node = folder, socket.gethostname().split(".")[0]
+        self.nodes = (self.node, *(f"{self.node}-{number}" for number in range(2, nodes + 1)))
         self.env: Mapping[str, str] = {"SLURM_CONF": str(folder / "slurm.conf")}
         self.gpus = tuple(folder / f"nvidia{number}" for number in range(2))
         self.cases, self.gpustat = folder / "open-cases", folder / "gpustat"
@@ -99,16 +102,18 @@ class SlurmCluster:
         self._start("munged", *munged, f"--pid-file={pid}", f"--socket={self.folder}/munge.socket")
         until((self.folder / "munge.socket").exists, "munged", self.logs)
         self.start_controller()
-        self._start("slurmd", "slurmd", "-D")
+        for node in self.nodes:
+            self._start(f"slurmd {node}", "slurmd", "-D", "-N", node)
         until(self.is_idle, "a node that takes jobs", self.logs)
 
     def start_controller(self) -> None:
         """Start slurmctld, for the first time or again; returns when it answers."""
         self._start("slurmctld", "slurmctld", "-D")
         until(self._answers, "slurmctld", self.logs)
-        if "slurmd" in self._daemons:  # until the node has registered anew, prologs are not told of GPUs
-            self._daemons["slurmd"].send_signal(signal.SIGHUP)
-            time.sleep(1)
+        daemons = [daemon for name, daemon in self._daemons.items() if name.startswith("slurmd ")]
+        for daemon in daemons:  # until the node has registered anew, prologs are not told of GPUs
+            daemon.send_signal(signal.SIGHUP)
+        time.sleep(1 if daemons else 0)
 
     def stop_controller(self) -> None:
         """As an administrator would: it saves its state, so that it knows all jobs when it is started again."""
@@ -190,12 +195,13 @@ class SlurmCluster:
 
     def logs(self) -> str:
         """The ends of the daemons' logs."""
-        files = [self.folder / name for name in ("munge/log", "slurmctld.log", "slurmd.log")]
+        names = ("munge/log", "slurmctld.log", *(f"slurmd.{node}.log" for node in self.nodes))
+        files = [self.folder / name for name in names]
         return "".join(f"\n--- {file.name}\n{file.read_text()[-2000:]}" for file in files if file.exists())
 
     def stop(self) -> None:
         """End everything that was started here, and what jobs left; the folder goes too."""
-        for name in ("slurmd", "slurmctld", "munged"):
+        for name in (*(f"slurmd {node}" for node in self.nodes), "slurmctld", "munged"):
             if daemon := self._daemons.pop(name, None):
                 daemon.terminate()
                 with suppress(subprocess.TimeoutExpired):
@@ -222,16 +228,20 @@ class SlurmCluster:
 
     def _write(self) -> None:
         self.folder.chmod(0o755)
-        for name, mode in (("munge", 0o700), ("state", 0o700), ("spool", 0o755), ("jobs", 0o755), ("gpustat", 0o755)):
-            (self.folder / name).mkdir(mode=mode)
+        spools = (f"spool.{node}" for node in self.nodes)
+        for name in ("munge", "state", *spools, "jobs", "gpustat"):
+            (self.folder / name).mkdir(mode=0o700 if name in {"munge", "state"} else 0o755)
         key = self.folder / "munge" / "key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(128))
         for gpu in self.gpus:
             os.mknod(gpu, stat.S_IFCHR | 0o666, NULL)
-        text = CONF.format(node=self.node, folder=self.folder, ports=free_ports(2))
+        port, *ports = free_ports(1 + len(self.nodes))
+        nodes = (NODE.format(name=name, host=self.node, port=one) for name, one in zip(self.nodes, ports, strict=True))
+        text = CONF.format(node=self.node, folder=self.folder, port=port, nodes="\n".join(nodes))
         (self.folder / "slurm.conf").write_text(text + self._deployed())
-        (self.folder / "gres.conf").write_text(f"NodeName={self.node} Name=gpu File={self.folder}/nvidia[0-1]\n")
+        gpus = "".join(f"NodeName={node} Name=gpu File={self.folder}/nvidia[0-1]\n" for node in self.nodes)
+        (self.folder / "gres.conf").write_text(gpus)
 
     def _deployed(self) -> str:
         """Install the scripts of deploy/slurm; returns their lines for slurm.conf."""
@@ -273,9 +283,9 @@ def free_ports(count: int) -> Sequence[int]:
 
 
 @contextmanager
-def running() -> Iterator[SlurmCluster]:
+def running(nodes: int = 1) -> Iterator[SlurmCluster]:
     """A cluster that is stopped afterwards, whatever happens."""
-    cluster = SlurmCluster(Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp")))  # short: sockets allow 107 bytes
+    cluster = SlurmCluster(Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp")), nodes)  # short: sockets allow 107 bytes
     try:
         cluster.start()
         yield cluster

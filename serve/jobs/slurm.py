@@ -192,7 +192,7 @@ class Slurm:
 
     def _with_detail(self, run: Run) -> Run:
         try:
-            detail = self._commands.detail(run.row.job)
+            detail = self._commands.detail(run.row.job, run.row.het)
         except ProviderAway:  # it ended meanwhile, or the next question will show that the controller is away
             self.counts["detail_failures"] += 1
             return run
@@ -254,9 +254,10 @@ class Slurm:
     def _by_environment(self, process: ProcessFacts) -> Job | None:
         """Of the same user only. Where Slurm makes cgroups, such a process has left that of its job."""
         environment = process.environment
-        number = claimed_job(environment)
-        if number is None:
+        claimed = claimed_job(environment)
+        if claimed is None:
             return None
+        number = self._book.part_here(claimed)
         job = self._book.job(number)
         if job is None:
             self._wanted.want(number, Voice.CLAIMED, self._clock())
@@ -272,7 +273,8 @@ class Slurm:
     def _compare(self, process: ProcessFacts, number: int) -> None:
         """Its environment is read once."""
         if process.key not in self._compared:
-            self._count_forged(process, claimed_job(process.environment) not in {None, number})
+            claimed = claimed_job(process.environment)
+            self._count_forged(process, claimed is not None and self._book.part_here(claimed) != number)
 
     def _count_forged(self, process: ProcessFacts, forged: bool = True) -> None:
         """Once for each process."""

@@ -85,6 +85,12 @@ class Book:
     names: DeviceNames = field(default_factory=lambda: DeviceNames(()))
     uids: frozenset[int] = frozenset()
 
+    def part_here(self, number: int) -> int:
+        """Number of the job that a process means: parts of a heterogeneous job name its leader, which runs elsewhere."""
+        if self.job(number) is not None:
+            return number
+        return next((run.row.job for run in self.runs.values() if run.row.leader == number), number)
+
     def job(self, number: int) -> Job | None:
         """The job of this number, that runs or ended lately."""
         return self.jobs.get(number) or self.ended.get(number)

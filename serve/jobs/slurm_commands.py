@@ -59,14 +59,18 @@ class SlurmCommands:
         return self._rows(f"--nodelist={self.node}")
 
     def row(self, job: int) -> list[Row]:
-        """One job, which costs the controller little; nothing if it knows none. Errors as `rows`."""
+        """One job, which costs the controller little; nothing if it knows none. Errors as `rows`.
+
+        Of a heterogeneous job, the number of its leader names the part that is here: processes know no other.
+        """
         try:
             found = self._rows(f"--nodelist={self.node}", f"--jobs={job}")
         except ProviderAway as error:
             if _UNKNOWN in str(error):
                 return []
             raise
-        return [row for row in found if row.job == job]  # the number of an array stands for all its tasks
+        # The number of an array stands for all its tasks.
+        return [row for row in found if job in {row.job, row.leader}]
 
     def _rows(self, *which: str) -> list[Row]:
         fields = ",".join(f"{name}:|" for name in FIELDS)
@@ -74,9 +78,9 @@ class SlurmCommands:
         self.strange += bad
         return rows
 
-    def detail(self, job: int) -> Detail:
-        """The GPUs and the name of a job; errors as `rows`."""
-        detail = parse_detail(self._run("scontrol", "--details", "show", "job", str(job)), self.node)
+    def detail(self, job: int, het: str = "") -> Detail:
+        """The GPUs and the name of a job, with `Row.het` of one that is a part; errors as `rows`."""
+        detail = parse_detail(self._run("scontrol", "--details", "show", "job", het or str(job)), self.node)
         if not detail.forged:
             return detail
         gres = parse_json(self._run("squeue", "--json", f"--jobs={job}"), job)

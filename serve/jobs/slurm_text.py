@@ -67,6 +67,11 @@ class Row:
     batch: bool
     het: str = ""
 
+    @property
+    def leader(self) -> int:
+        """Number of the heterogeneous job's leader; -1 if it is none."""
+        return int(self.het.partition("+")[0] or -1)
+
 
 @final
 @dataclass(frozen=True, slots=True)

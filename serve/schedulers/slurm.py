@@ -113,7 +113,7 @@ class Slurm:
         was_held = standing.waits and standing.held
         is_first = self._mark(action, standing)
         if not standing.waits and not standing.ending:
-            self._change("scontrol", "requeuehold", standing.address)
+            self._change("scontrol", "requeuehold", standing.whole)
         after = self._wait(standing.address, lambda now: now is None or now.ended or now.waits)
         if after is None or after.ended:
             return _gone(action)
@@ -155,7 +155,8 @@ class Slurm:
         if standing and standing.held and not standing.ended:
             if not self._comment(standing).held_for(action.case) and not done:
                 return Outcome(action.id, Result.REFUSED, "held, and no mark of this case says that we did it")
-            self._change("scontrol", "release", standing.address)
+            together = of == ActionKind.REQUEUE_HOLD
+            self._change("scontrol", "release", standing.whole if together else standing.address)
             done.append("released")
         return Outcome(action.id, Result.DONE if done else Result.ALREADY, ", ".join(done) or "nothing was held")
 

@@ -60,6 +60,8 @@ class Standing:
         Its own id, which an array task has too.
     address : str
         What names this job and no other: the plain id of an array would name all its tasks.
+    whole : str
+        The same, but of a part of a heterogeneous job what names all its parts: they are requeued together.
     several : bool
         Whether it stands for tasks of an array that wait together.
     uid : int
@@ -76,6 +78,7 @@ class Standing:
 
     number: int
     address: str
+    whole: str
     several: bool
     uid: int
     state: str
@@ -145,11 +148,13 @@ def _standings(text: str) -> Iterator[Standing]:
 
 def _standing(parts: list[str]) -> Standing:
     number, array, task, leader, offset, uid, state, start, restarts, priority, reason = parts
-    address = number
+    address = whole = number
     if task != "N/A":
-        address = f"{array}_{task}"
-    elif leader.isdecimal() and offset.isdecimal():
-        address = f"{leader}+{offset}"
+        address = whole = f"{array}_{task}"
+    elif leader.isdecimal() and leader != "0" and offset.isdecimal():
+        address, whole = f"{leader}+{offset}", leader
     started = float(start) if start.isdecimal() else float("nan")
     several = task != "N/A" and not task.isdecimal()
-    return Standing(int(number), address, several, int(uid), state, started, int(restarts), priority == "0", reason)
+    return Standing(
+        int(number), address, whole, several, int(uid), state, started, int(restarts), priority == "0", reason
+    )
