@@ -86,7 +86,7 @@ class Book:
     uids: frozenset[int] = frozenset()
 
     def part_here(self, number: int) -> int:
-        """Number of the job that a process means: parts of a heterogeneous job name its leader, which runs elsewhere."""
+        """Number of the job that a process means: parts of a heterogeneous job name its leader, elsewhere."""
         if self.job(number) is not None:
             return number
         return next((run.row.job for run in self.runs.values() if run.row.leader == number), number)
