@@ -47,11 +47,6 @@ class Show:
         metrics.model = {"name": "", "version": "", "sha256": ""} | dict(parts.scorer.identity)
         metrics.policy = {"sha256": parts.policy.sha256, "mode": parts.policy.mode}
         metrics.sources = parts.runner.health
-        for name, counts in parts.runner.counts.items():
-            for event, count in counts.items():
-                metrics.totals["source_events", (("source", name), ("event", event))] = count
-        for event, count in parts.table.counts.items():
-            metrics.totals["job_events", (("event", event),)] = count
         metrics.gpus = _gpus(watched, time_s)
         states = Counter(one.evidence.state for one in watched)
         metrics.states = {state.word: states[state] for state in State}
@@ -76,11 +71,22 @@ class Show:
 
     def metrics(self) -> bytes:
         """For Prometheus."""
+        self._count()
         return exposition(self._agent.metrics)
 
     def samples(self) -> Iterator[Any]:
         """The same, one by one."""
+        self._count()
         return samples(self._agent.metrics)
+
+    def _count(self) -> None:
+        """What others count, asked when somebody wants to know: some of it has to be fetched from the kernel."""
+        totals, parts = self._agent.metrics.totals, self._agent.parts
+        for name, counts in parts.runner.counts.items():
+            for event, count in counts.items():
+                totals["source_events", (("source", name), ("event", event))] = count
+        for event, count in list(parts.table.counts.items()):
+            totals["job_events", (("event", event),)] = count
 
     def status(self) -> Mapping[str, Any]:
         """Everything in short."""

@@ -72,6 +72,8 @@ class Processes:
     ----------
     sequences : Sequences
         Which sessions are one job.
+    version : int
+        Grows whenever a process comes, goes, is asked about for the first time, or turns out to be something else.
     moved : set of str
         Keys of jobs that processes left, because a scheduler turned out to know them; whoever reads it empties it.
     """
@@ -83,6 +85,7 @@ class Processes:
         self.moved: set[str] = set()
         self._by_pid: dict[int, Process] = {}
         self._unknown: dict[ProcessKey, float] = {}
+        self.version = 0
         self._allotted: Mapping[str, tuple[Job, ...]] = {}
 
     def __len__(self) -> int:
@@ -99,6 +102,11 @@ class Processes:
         """A process that is watched."""
         process = self._by_pid.get(key.pid)
         return process if process is not None and process.facts.key == key else None
+
+    def ask(self, process: Process) -> None:
+        """Somebody asked about a process."""
+        self.version += not process.asked
+        process.asked = True
 
     def of(self, job: str, gpu: str = "") -> list[Process]:
         """Those of a job; with a device, those that the driver saw there, or saw nowhere."""
@@ -158,6 +166,7 @@ class Processes:
             self.sequences.leave(old)
         process = Process(facts, None, machine=False, next_s=time_s + _YOUNG_S, gpus=set(gpus))
         self._by_pid[pid] = process  # kept, whose ever it is: it is on a device
+        self.version += 1
         self._decide(process, time_s)
         if process.job is None:
             self._remember_unknown(facts.key, time_s)
@@ -175,11 +184,13 @@ class Processes:
         for key in keys:
             if self.get(key) is not None:
                 self.sequences.leave(self._by_pid.pop(key.pid))
+                self.version += 1
 
     def _check(self, process: Process, time_s: float) -> None:
         facts = self._proc.facts(process.facts.pid)
         if facts is None or facts.key != process.facts.key:
             return  # it has just ended, which the next refresh will hear of
+        self.version += (facts.comm, facts.uid) != (process.facts.comm, process.facts.uid)
         process.facts = facts
         process.checks += 1
         spread = RECHECK_S * (0.75 + (facts.pid % 64) / 128)  # not all in the same second
@@ -199,6 +210,7 @@ class Processes:
             job = self.sequences.take(process, job, time_s, self._age_s(process))
         if before is not None and (job is None or job.key != before.key):
             self.moved.add(before.key)
+        self.version += not _alike(job, before)
         process.job = job
 
     def _age_s(self, process: Process) -> float:
@@ -222,5 +234,13 @@ class Processes:
         if surplus > 0:
             for pid in [pid for pid in self._by_pid if pid not in pids][:surplus]:
                 self.sequences.leave(process := self._by_pid.pop(pid))
+                self.version += 1
                 self._lives.forget(process.facts.key)
                 self._counts["forgotten"] += 1
+
+
+def _alike(one: Job | None, other: Job | None) -> bool:
+    """Whether two jobs are the same in everything, labels too, which do not count when jobs are compared."""
+    if one is None or other is None:
+        return one is other
+    return one is other or (one == other and one.labels == other.labels)

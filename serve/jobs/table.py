@@ -139,7 +139,7 @@ class JobTable:
             process = self._processes.get(stat.key) or self._look_up(stat.key)
             if process is None or process.job is None:
                 return None
-            process.asked = True
+            self._processes.ask(process)
             return Owner(process.job.key, self._gpus_of(process, process.job))
 
     def owner_of(self, key: ProcessKey) -> Owner | None:
@@ -148,7 +148,7 @@ class JobTable:
             process = self._processes.get(key)
             if process is None or process.job is None:
                 return None
-            process.asked = True
+            self._processes.ask(process)
             return Owner(process.job.key, self._gpus_of(process, process.job))
 
     def watches(self, pid: int) -> bool:
