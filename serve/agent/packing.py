@@ -24,6 +24,8 @@ __all__ = ["Package", "Packing"]
 _MOST: Final = 64
 _CLOSE_S: Final = 3.0
 _TIDY_S: Final = 3600.0
+_JUMP_S: Final = 60.0
+_STEADY_S: Final = 3600.0
 
 
 @final
@@ -48,19 +50,20 @@ class Packing:
     Parameters
     ----------
     folder : Path
-    audit : Auditor
-        Told of each bundle and its hash.
+    audit : Auditor or None
+        Told of each bundle and its hash, and of each that is removed; None where nothing is packed.
     keep_days : float
         Bundles older than this are removed.
     most_bytes : int
         Of all bundles; where there are more, the oldest go. The audit log keeps their hashes.
     """
 
-    def __init__(self, folder: Path, audit: Auditor, keep_days: float, most_bytes: int) -> None:
+    def __init__(self, folder: Path, audit: Auditor | None, keep_days: float, most_bytes: int) -> None:
         self._folder, self._audit = folder, audit
         self._keep_s, self._most_bytes = 86400 * keep_days, most_bytes
         self._queue: Queue[Package | None] = Queue(_MOST)
-        self._tidied_s = float("-inf")
+        self._tidied_s = self._steady_s = float("-inf")
+        self._offset_s = time.time() - time.monotonic()
         self._thread = threading.Thread(target=self._loop, name="packing", daemon=True)
         self._thread.start()
 
@@ -104,16 +107,17 @@ class Packing:
             launches=package.launches, code=package.code, model=package.model, policy=package.policy,
         )  # fmt: skip
         case = package.case
-        self._audit.append(EventKind.CASE, {
-            "case": case["id"], "event": "bundle", "job": case["job"], "standing": case["standing"],
-            "file": str(bundle.path), "sha256": bundle.sha256,
-        })  # fmt: skip
+        if self._audit is not None:
+            self._audit.append(EventKind.CASE, {
+                "case": case["id"], "event": "bundle", "job": case["job"], "standing": case["standing"],
+                "file": str(bundle.path), "sha256": bundle.sha256,
+            })  # fmt: skip
         said("info", "evidence packed", case=case["id"], file=bundle.path)
 
     def _tidy(self) -> None:
         """Remove old bundles, and what a killed program left half written, now and then."""
         now = time.monotonic()
-        if now - self._tidied_s < _TIDY_S:
+        if now - self._tidied_s < _TIDY_S or not self._is_steady(now):
             return
         self._tidied_s = now
         bundles: list[tuple[float, int, Path]] = []
@@ -127,5 +131,22 @@ class Packing:
             half = path.suffix == ".part" and old_s > _TIDY_S
             kept += size
             if old_s > self._keep_s or half or kept > self._most_bytes:
-                with suppress(OSError):
-                    path.unlink()
+                self._remove(path, "age" if old_s > self._keep_s else "size", told=path.suffix != ".part")
+
+    def _is_steady(self, now: float) -> bool:
+        """Whether no bundle is called old because somebody set the wall clock: not for an hour after that."""
+        offset_s = time.time() - now
+        if abs(offset_s - self._offset_s) > _JUMP_S:
+            self._steady_s = now + _STEADY_S
+        self._offset_s = offset_s
+        return now >= self._steady_s
+
+    def _remove(self, path: Path, why: str, *, told: bool) -> None:
+        """First it is written down, so that a bundle that is missing without a word was taken away."""
+        try:
+            if told and self._audit is not None:
+                body = {"case": path.stem, "event": "bundle removed", "file": path.name, "words": f"by {why}"}
+                self._audit.append(EventKind.CASE, body)
+            path.unlink(missing_ok=True)
+        except (OSError, HashwardenError) as error:
+            said("error", "old evidence could not be removed", file=path, error=str(error))

@@ -87,7 +87,7 @@ class Case(Body):
 
     case: str
     change: str = Field(default="", description="opened, standing, asked, told, closed, or another word of the policy.")
-    event: str = Field(default="", description="bundle: its evidence was packed.")
+    event: str = Field(default="", description="bundle: its evidence was packed; bundle removed: by the agent's rule.")
     job: JobFields | str | None = None
     standing: str = ""
     rule: str = ""

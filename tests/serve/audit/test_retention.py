@@ -6,19 +6,23 @@ import json
 import os
 import signal as signals
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from hashwarden.serve.agent import packing as packing_module
 from hashwarden.serve.agent.build import _audit
 from hashwarden.serve.agent.clocks import Clocks
 from hashwarden.serve.agent.config import Config
 from hashwarden.serve.agent.folder import StateFolder
+from hashwarden.serve.agent.packing import Packing
 from hashwarden.serve.audit import retention
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.audit.files import log_files
 from hashwarden.serve.audit.log import AuditLog, Limits
+from hashwarden.serve.audit.read import Reader
 from hashwarden.serve.audit.record import parse
 from hashwarden.serve.audit.retention import EVERY_S, Retention
 from hashwarden.serve.journal import StorageError
@@ -254,3 +258,35 @@ def test_the_agent_hands_its_settings_on(tmp_path):
     folder.close()
     assert log._keeper._rule == Retention(400, 4096 << 20, 60)
     assert Config().audit.keep_days == Config().audit.disk_mib == 0, "for ever, unless somebody says otherwise"
+
+
+def test_bundles_that_the_agent_removes_are_in_the_log(tmp_path, signer, monkeypatch):
+    monkeypatch.setattr(packing_module, "_TIDY_S", 0.05)
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    for name in ("HW-OLD.tar", "HW-NEW.tar", ".HW-NEW.tar.7.part"):
+        (evidence / name).write_bytes(b"x")
+    for name in ("HW-OLD.tar", ".HW-NEW.tar.7.part"):
+        os.utime(evidence / name, (0, 0))
+    with AuditLog(tmp_path / "log", signer) as log:
+        packing = Packing(evidence, log, keep_days=1, most_bytes=1000)
+        until = time.monotonic() + 30
+        while len(list(evidence.iterdir())) > 1 and time.monotonic() < until:
+            time.sleep(0.02)
+        packing.close()
+    assert [path.name for path in evidence.iterdir()] == ["HW-NEW.tar"]
+    reader = Reader(tmp_path / "log")
+    found = [record.body() for record in reader if record.kind == EventKind.CASE]
+    reader.close()
+    assert found == [{"case": "HW-OLD", "event": "bundle removed", "file": "HW-OLD.tar", "words": "by age"}]
+
+
+def test_a_wall_clock_that_jumps_makes_no_bundle_old(tmp_path):
+    packing = Packing(tmp_path, None, keep_days=1, most_bytes=1000)
+    packing.close()
+    now = time.monotonic()
+    assert packing._is_steady(now)
+    packing._offset_s -= 200 * DAY  # somebody set it ahead
+    assert not packing._is_steady(now + 1)
+    packing._offset_s = time.time() - (now + 3000)
+    assert not packing._is_steady(now + 3000)
