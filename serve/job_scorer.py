@@ -26,7 +26,7 @@ F32 = npt.NDArray[np.float32]
 Array = npt.NDArray[np.generic]
 
 ROWS: Final = 512
-"""Samples that go through a graph at once: what lies between its nodes stays near 1 MB."""
+"""Samples that go through a graph at once: by its shapes, the largest tensor between its nodes then has 1.1 MB."""
 MEMORY_MIB: Final = 1024
 
 

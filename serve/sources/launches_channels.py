@@ -26,7 +26,7 @@ _MOST_JOBS: Final = 1024
 _MOST_KERNELS: Final = 16_384
 """Of one job."""
 _MOST_OF_ALL: Final = 262_144
-"""Of all jobs; some 50 MB if hostile ones fill it."""
+"""Of all jobs; 26 to 30 MiB if hostile ones fill it (8 jobs of 16,384 kernels, 1,024 of 128)."""
 
 Part = tuple[Window, Sequence[bool], float]
 """A process: what it launched, which of it is new to the job, and the share of it that is this device's."""

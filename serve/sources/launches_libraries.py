@@ -23,7 +23,7 @@ from hashwarden.serve.sources.launches_uprobes import Uprobes, detach
 __all__ = ["MOST_LIBRARIES", "MOST_READS", "STANDARD", "Libraries", "Library"]
 
 MOST_LIBRARIES: Final = 8
-"""Files with probes at a time; more are counted, not probed. Each takes some 25 descriptors, 50 before Linux 6.6."""
+"""Files with probes at a time; more are counted, not probed. Each takes 22 descriptors, 44 before Linux 6.6."""
 
 MOST_READS: Final = 32
 """Processes whose mappings one look reads, after the first: a storm of short ones costs no more."""

@@ -10,7 +10,8 @@ from hashwarden.serve.jobs.job import ProcessKey
 __all__ = ["MOST_HANDLES", "Known", "Names", "decoded"]
 
 MOST_HANDLES: Final = 200_000
-"""Of all processes together, some 40 MB; the process that was heard of least lately is forgotten."""
+"""Of all processes together; they took 66 MiB with names of 60 characters, 104 MiB with 255. The process that was heard
+of least lately is forgotten."""
 
 _MOST_OF_ONE: Final = 65_536
 
