@@ -84,18 +84,29 @@ class Proc:
         """The parent, the session and the start of a process; None if it is gone, or no more than a zombie."""
         return _stat_of(pid, self._read(f"{pid}/stat", 4096))
 
-    def facts(self, pid: int) -> ProcessFacts | None:
-        """All that is known of a process; None if it is gone."""
-        stat = self.stat(pid)
-        if stat is None:
+    def facts(self, pid: int, known: ProcessKey | None = None) -> ProcessFacts | None:
+        """All that is known of a process; None if it is gone.
+
+        Parameters
+        ----------
+        pid : int
+        known : ProcessKey, optional
+            Which process it was before; None is given if it is another one now.
+        """
+        key = known or self._key(pid)
+        if key is None:
             return None
         cgroups = self._cgroups(pid)
         uid = _uid_of(self._read(f"{pid}/status", _MOST) or b"")
-        again = self.stat(pid)
-        if again is None or again.key != stat.key:  # another process has its number now
+        stat = self.stat(pid)
+        if stat is None or stat.key != key:  # another process has its number now
             return None
-        environment = partial(self._environment, stat.key)
-        return ProcessFacts(stat.key, stat.ppid, stat.session, uid, stat.comm, cgroups, environment)
+        environment = partial(self._environment, key)
+        return ProcessFacts(key, stat.ppid, stat.session, uid, stat.comm, cgroups, environment)
+
+    def _key(self, pid: int) -> ProcessKey | None:
+        stat = self.stat(pid)
+        return None if stat is None else stat.key
 
     def alive(self, key: ProcessKey) -> bool:
         """Whether the process still runs."""

@@ -187,8 +187,8 @@ class Processes:
                 self.version += 1
 
     def _check(self, process: Process, time_s: float) -> None:
-        facts = self._proc.facts(process.facts.pid)
-        if facts is None or facts.key != process.facts.key:
+        facts = self._proc.facts(process.facts.pid, process.facts.key)
+        if facts is None:
             return  # it has just ended, which the next refresh will hear of
         self.version += (facts.comm, facts.uid) != (process.facts.comm, process.facts.uid)
         process.facts = facts

@@ -80,6 +80,7 @@ class JobTable:
         self._jobs: Mapping[str, Job] = {}
         self._on: Mapping[str, tuple[Job, ...]] = {}
         self._members: Mapping[str, list[Process]] | None = None
+        self._told: tuple[Mapping[str, frozenset[int] | None], Mapping[int, list[str]]] | None = None
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -116,7 +117,9 @@ class JobTable:
         stale = frozenset(one.provider.name for one in self._refreshers if one.stale)
         with self._lock:
             told = any(pids is not None for pids in pids_on.values())
-            self._processes.renew(_places(pids_on, self._own), time_s, allotted, told=told)
+            if self._told is None or self._told[0] != pids_on:
+                self._told = dict(pids_on), _places(pids_on, self._own)
+            self._processes.renew(self._told[1], time_s, allotted, told=told)
             found = self._placement.place(pids_on, devices, allotted, self._processes, self._own, time_s, unix_s)
             jobs = self._placement.jobs(found, _kinds_of(stale))
             changes = compare(self._jobs, jobs)

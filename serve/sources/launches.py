@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, final
 from hashwarden.errors import PrivilegeError
 from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.sources.launches_channels import Novelty, Part, channels, load_rates
-from hashwarden.serve.sources.launches_tracer import Places, Tracer
+from hashwarden.serve.sources.launches_tracer import Found, Places, Tracer
 from hashwarden.serve.sources.launches_window import Window
 from hashwarden.serve.sources.source import Device, NoData, Options, Reading, SourceLost
 
@@ -49,6 +49,14 @@ class _Asked(NamedTuple):
     due_s: float
 
 
+class _Quiet(NamedTuple):
+    """What was told of processes that loaded nothing, and until when that holds."""
+
+    users: frozenset[ProcessKey]
+    until_s: float
+    rates: Mapping[tuple[str, str], float]
+
+
 @final
 class LaunchesSource:
     """Traces launches in the background, and gives what each burst saw.
@@ -72,6 +80,7 @@ class LaunchesSource:
         self._tracer: Tracer | None = None
         self._novelty = Novelty()
         self._asked: dict[ProcessKey, _Asked] = {}
+        self._quiet: _Quiet | None = None
         self._read_s = 0.0
 
     def open(self) -> Sequence[Device]:
@@ -108,9 +117,8 @@ class LaunchesSource:
         seconds, self._read_s = max(now - self._read_s, 1e-6), now
         for burst in found.bursts:
             self._options.board.put(window.profile() for window in burst)
-        owners = self._known({*found.users, *found.loads})
         values: dict[tuple[str, str], dict[str, float]] = {
-            place: {"module_loads_per_s": rate} for place, rate in load_rates(found.loads, owners, seconds).items()
+            place: {"module_loads_per_s": rate} for place, rate in self._loaded(found, seconds).items()
         }
         for burst in found.bursts:  # of several the latest counts
             for place, launched in self._launched(burst).items():
@@ -147,6 +155,17 @@ class LaunchesSource:
         if self._clock() - tracer.beat_s > STUCK_S + self._options.burst_s:
             raise SourceLost("tracing is stuck: the kernel does not answer")
         return tracer
+
+    def _loaded(self, found: Found, seconds: float) -> Mapping[tuple[str, str], float]:
+        """Modules loaded a second, by job and device; mostly none, by the same processes as a second ago."""
+        before = self._quiet
+        if not found.loads and before is not None and before.users is found.users and self._clock() < before.until_s:
+            return before.rates
+        owners = self._known({*found.users, *found.loads})
+        rates = load_rates(found.loads, owners, seconds)
+        until_s = min((self._asked[one].due_s for one in found.users), default=float("inf"))
+        self._quiet = None if found.loads else _Quiet(found.users, until_s, rates)
+        return rates
 
     def _known(self, processes: set[ProcessKey]) -> dict[ProcessKey, Owner]:
         """As `_owners`, but as of some seconds ago: asking for 200 processes costs more than all else a second."""
