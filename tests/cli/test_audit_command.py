@@ -18,11 +18,13 @@ from typer.testing import CliRunner
 
 from hashwarden.cli.audit import audit_app
 from hashwarden.errors import CheckError, UsageError
+from hashwarden.serve.audit.bundle import write_bundle
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.audit.files import log_files
 from hashwarden.serve.audit.keys import load_or_make, public_path
 from hashwarden.serve.audit.log import AuditLog, Limits
 from hashwarden.serve.audit.retention import Retention
+from hashwarden.serve.jobs.job import Job
 
 
 @pytest.fixture
@@ -80,15 +82,19 @@ def test_show_filters_and_is_printable(place):
 def test_show_follows(place):
     code = "from hashwarden.cli import main; main()"
     command = [sys.executable, "-c", code, "audit", "show", str(place / "audit"), "--follow", "--kind", "stop"]
+    command = ["env", "--default-signal=INT", *command]  # what starts the tests may ignore it
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     ) as run:
-        time.sleep(0.5)
-        with AuditLog(place / "audit", load_or_make(place / "audit.pem")) as log:
-            log.append(EventKind.STOP, {"reason": "asked to"})
-        assert "reason=asked to" in run.stdout.readline()
-        run.send_signal(signal.SIGINT)
-        run.communicate(timeout=20)
+        try:
+            time.sleep(0.5)
+            with AuditLog(place / "audit", load_or_make(place / "audit.pem")) as log:
+                log.append(EventKind.STOP, {"reason": "asked to"})
+            assert "reason=asked to" in run.stdout.readline()
+            run.send_signal(signal.SIGINT)
+            run.communicate(timeout=20)
+        finally:
+            run.kill()
     assert run.returncode == 0
 
 
@@ -206,5 +212,13 @@ def test_files_that_the_rule_removed_are_told_and_verified_from_an_archive(tmp_p
     assert json.loads(call("verify", tmp_path / "audit", *key, "--json"))["removed"]["before"] > 0
     out = call("verify", tmp_path / "audit", *key, "--archive", tmp_path / "archive")
     assert "(0 to " in out
+    for archive, words in (([], "are not here, and not in these sums"), (["--archive", tmp_path / "archive"], "")):
+        done = CliRunner().invoke(audit_app, ["meter", *map(str, [tmp_path / "audit", *key, *archive])])
+        assert done.exit_code == 0
+        assert (words in done.stderr) if words else (done.stderr == "")
+    written = write_bundle(tmp_path, case={"id": "HW-1"}, job=Job("a:1", "a", "1"), verdicts=[], runs=[], launches=[],
+                           code={}, model={}, policy={})  # fmt: skip
+    done = CliRunner().invoke(audit_app, ["bundle", "verify", str(written), "--log", str(tmp_path / "audit")])
+    assert "with this hash since record " in done.stderr
     (tmp_path / "archive" / "audit-000000000000.jsonl").write_bytes(b"")
     call("verify", tmp_path / "audit", *key, "--archive", tmp_path / "archive", code=1)

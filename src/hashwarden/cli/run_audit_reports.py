@@ -22,6 +22,7 @@ from hashwarden.model.storage import refusal, replacing
 from hashwarden.serve.audit.attestation import attest, compare, verified
 from hashwarden.serve.audit.attestation_model import GpuUse
 from hashwarden.serve.audit.bundle_verify import recorded_hashes, verify_bundle
+from hashwarden.serve.audit.files import log_files
 from hashwarden.serve.audit.keys import load_public, load_signer
 from hashwarden.serve.audit.metering import Meter, Span
 from hashwarden.serve.audit.ocsf import Exporter
@@ -76,6 +77,8 @@ def run_meter(folder: Path, by: Sequence[str], words: Words, form: str, order: W
         typer.echo(f"{meter.intervals:,} intervals of one node; records {report.first_seq} to {report.last_seq}")
     if meter.unreadable:
         typer.echo(f"hashwarden: {meter.unreadable} coverage records could not be read", err=True)
+    if report.first_seq > 0:
+        typer.echo(f"hashwarden: records before {report.first_seq} are not here, and not in these sums", err=True)
     show_problems(report)
     return int(not report.ok)
 
@@ -171,7 +174,9 @@ def run_bundle_verify(path: Path, log: Path | None, *, as_json: bool) -> int:
     report = verify_bundle(path)
     problems = list(report.problems)
     if log is not None and report.sha256 not in recorded_hashes(log, report.case):
-        problems.append(f"the audit log knows no bundle of case {report.case} with this hash")
+        begins = next((file.first for file in log_files(log)), 0)
+        since = f" since record {begins}, with which it begins" if begins else ""
+        problems.append(f"the audit log knows no bundle of case {report.case} with this hash{since}")
     if as_json:
         found = {"ok": not problems, "case": report.case, "sha256": report.sha256, "files": report.files}
         typer.echo(json.dumps({**found, "problems": problems}, indent=1))
