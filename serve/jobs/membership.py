@@ -58,7 +58,7 @@ class Membership:
             return told
         if before is not None:
             return _escaped(before)
-        found = self._of_session(process) or self._of_parents(process)
+        found = self._of_session(process) or self._of_parents(process, told)
         if found is None or (told is not None and found.kind == "process" and told.labels.get("anchor") != "session"):
             return told  # a container or a login holds its processes better than a parent does
         return _escaped(found)
@@ -87,16 +87,16 @@ class Membership:
         job = self._sessions.get(self._memory.identify(process))
         return job if job is not None and job.uid == process.uid else None
 
-    def _of_parents(self, process: ProcessFacts) -> Job | None:
-        """Of the nearest parent that is watched, or that a scheduler knows, if it is of the same user."""
-        parent = process.ppid
+    def _of_parents(self, process: ProcessFacts, told: Job | None) -> Job | None:
+        """Of the nearest parent that is watched, or that a scheduler knows, if it is of the same user or person."""
+        parent, users = process.ppid, {process.uid, -1, process.uid if told is None else told.uid}
         for _ in range(_DEEPEST):
             stat = self._proc.stat(parent) if parent > 1 else None
             if stat is None:
                 return None
             job = self._known(stat.key) or self._scheduled(stat.key)
             if job is not None:
-                return job if job.uid in {process.uid, -1} else None
+                return job if job.uid in users else None
             parent = stat.ppid
         return None
 

@@ -18,6 +18,7 @@ from hashwarden.serve.jobs.options import JobOptions
 from hashwarden.serve.jobs.proc import Proc
 from hashwarden.serve.jobs.provider import ProcessFacts
 from hashwarden.serve.jobs.session_memory import MOST_SESSIONS, SessionMemory
+from hashwarden.serve.jobs.subordinate import SubordinateIds
 from hashwarden.serve.scan.text import printable
 from hashwarden.serve.sources.source import Device
 
@@ -59,17 +60,20 @@ class Sessions:
     Parameters
     ----------
     proc : Proc
+    ids : SubordinateIds
+        Users that are one person.
     """
 
     name = "sessions"
 
-    def __init__(self, proc: Proc) -> None:
-        self._boot = proc.boot_id()
+    def __init__(self, proc: Proc, ids: SubordinateIds | None = None) -> None:
+        self._boot, self._ids = proc.boot_id(), ids or SubordinateIds()
         self._sessions = SessionMemory(proc)
         self._jobs: dict[str, Job] = {}
 
-    def refresh(self, devices: Sequence[Device]) -> None:
-        """Nothing is to be learnt."""
+    def refresh(self, devices: Sequence[Device]) -> None:  # noqa: ARG002  others need them
+        """Learn who has numbers of users to himself."""
+        self._ids.refresh()
 
     def allotted(self) -> Mapping[str, tuple[Job, ...]]:
         """Nobody allots."""
@@ -95,7 +99,11 @@ class Sessions:
         key = f"session:{self._boot}:{session.pid}:{session.started}"
         if session.uid != process.uid:  # the programs of another user in a session do not take its name
             key += f":{process.uid}"
-        return self._job(key, str(session.pid), process.uid, "session")
+        return self._job(key, str(session.pid), self._person(process.uid), "session")
+
+    def _person(self, uid: int) -> int:
+        """Whose a user is; an account is its own, whatever range it lies in."""
+        return uid if uid < 0 or user_name(uid) != str(uid) else self._ids.owner(uid)
 
     @staticmethod
     def _job(key: str, name: str, uid: int, anchor: str) -> Job:
