@@ -19,7 +19,7 @@ from typing import Final, final
 from hashwarden.serve.commands import Missing, Said, TooLong, run, words
 from hashwarden.serve.schedulers.options import SchedulerOptions
 from hashwarden.serve.schedulers.scheduler import Action, ActionKind, Outcome, Result, SchedulerAway
-from hashwarden.serve.schedulers.slurm_mail import send
+from hashwarden.serve.schedulers.slurm_mail import SENT, send
 from hashwarden.serve.schedulers.slurm_mark import Comment
 from hashwarden.serve.schedulers.slurm_node import NodeStanding, node_reason
 from hashwarden.serve.schedulers.slurm_state import FORMAT, Standing, find, is_id, is_node
@@ -27,6 +27,9 @@ from hashwarden.serve.schedulers.slurm_state import FORMAT, Standing, find, is_i
 __all__ = ["Slurm", "make"]
 
 _UNKNOWN_JOB: Final = "Invalid job id specified"
+_DENIED: Final = "permission denied"
+"""What slurmctld says to an Operator who writes an AdminComment; he may hold, requeue and cancel all the same."""
+
 _LATER: Final = ("contact slurm", "timed out", "try again", "Unexpected message", "temporar", "authentication error")
 _POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 
@@ -90,11 +93,14 @@ class Slurm:
         standing = self._same_run(action)
         if standing is None or standing.ended:
             return _gone(action)
-        if not self._mark(action, standing):
+        is_first, unmarked = self._try_mark(action, standing)
+        if not is_first:
             return Outcome(action.id, Result.ALREADY, "its comment says so already")
         command = action.parameters.get("mail_command", "") or self._options.mail_command
         told = send(command, action, self._options.timeout_s)
-        return Outcome(action.id, Result.DONE, f"comment set{told}")
+        if unmarked and told != SENT:
+            raise _RefusedError(f"no comment{unmarked}{told}")
+        return Outcome(action.id, Result.DONE, f"no comment{unmarked}{told}" if unmarked else f"comment set{told}")
 
     def _hold(self, action: Action) -> Outcome:
         standing = self._same_job(action)
@@ -102,16 +108,18 @@ class Slurm:
             return _gone(action)
         if standing.by_admin:
             return Outcome(action.id, Result.ALREADY, "it is held by an administrator")
-        self._mark(action, standing)
+        _, unmarked = self._try_mark(action, standing)
         self._hold_now(standing)
-        return Outcome(action.id, Result.DONE, "held" if standing.waits else "held, should it be requeued")
+        words = "held" if standing.waits else "held, should it be requeued"
+        return Outcome(action.id, Result.DONE, words + unmarked)
 
     def _requeue_hold(self, action: Action) -> Outcome:
         standing = self._same_job(action)
         if standing is None or standing.ended:
             return _gone(action)
         was_held = standing.waits and standing.held
-        is_first = self._mark(action, standing)
+        is_first, unmarked = self._try_mark(action, standing)
+        is_first = is_first and not unmarked
         if not standing.waits and not standing.ending:
             self._change("scontrol", "requeuehold", standing.whole)
         after = self._wait(standing.address, lambda now: now is None or now.ended or now.waits)
@@ -120,7 +128,8 @@ class Slurm:
         if not after.waits:
             raise SchedulerAway("it was asked to end; its processes are still there")
         self._hold_now(after)  # again, if need be: Slurm does not show whose hold the one of requeuehold is
-        return Outcome(action.id, Result.DONE if is_first or not was_held else Result.ALREADY, "in the queue, held")
+        result = Result.DONE if is_first or not was_held else Result.ALREADY
+        return Outcome(action.id, result, "in the queue, held" + unmarked)
 
     def _cancel(self, action: Action) -> Outcome:
         standing = self._same_run(action)
@@ -173,6 +182,15 @@ class Slurm:
             return False
         self._change("scontrol", "update", f"JobId={standing.address}", f"AdminComment={comment.with_mark(action)}")
         return True
+
+    def _try_mark(self, action: Action, standing: Standing) -> tuple[bool, str]:
+        """The same, and why there is no mark if slurmctld lets us write none."""
+        try:
+            return self._mark(action, standing), ""
+        except _RefusedError as refused:
+            if _DENIED not in str(refused):
+                raise
+            return True, f"; without a mark of ours: {refused}"
 
     def _comment(self, standing: Standing) -> Comment:
         return Comment.read(self._ask("scontrol", "show", "job", standing.address).text)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import Final
 
 from hashwarden.serve.commands import Missing, TooLong, run, words
 from hashwarden.serve.schedulers.scheduler import Action
 from hashwarden.serve.schedulers.slurm_state import is_user
 
-__all__ = ["send"]
+__all__ = ["SENT", "send"]
+
+SENT: Final = "; mail sent"
 
 
 def send(command: str | Sequence[str], action: Action, timeout_s: float) -> str:
@@ -42,4 +45,4 @@ def send(command: str | Sequence[str], action: Action, timeout_s: float) -> str:
         said = run(filled, timeout_s, f"Job {action.job.id}, case {action.case}\n\n{action.reason}\n")
     except (Missing, TooLong) as error:
         return f"; the mail command failed: {error}"
-    return f"; the mail command ended with {said.code}: {words(said.text)}" if said.code else "; mail sent"
+    return f"; the mail command ended with {said.code}: {words(said.text)}" if said.code else SENT
