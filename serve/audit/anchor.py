@@ -44,7 +44,8 @@ class FileAnchor:
 
     def tell(self, checkpoint: Checkpoint) -> None:
         """Append a line, synced to the disk."""
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe holds nobody up
+        handle = os.open(self._path, flags, 0o644)
         try:
             begin = b"\n" if not self._ended and os.fstat(handle).st_size else b""
             self._ended = False

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,10 @@ def test_more_checkpoints_of_others_than_are_looked_at_are_said(tmp_path, rotate
     report = verify_log(tmp_path / "log", Wanted(keys=(old.public,), anchors=(tmp_path / "anchor",)))
     assert report.problems == []
     assert any("not all were looked at" in note for note in report.notes)
+
+
+def test_a_pipe_that_nobody_reads_holds_nobody_up(tmp_path, signer):
+    os.mkfifo(tmp_path / "anchor")
+    with AuditLog(tmp_path / "log", signer, anchors=(FileAnchor(tmp_path / "anchor"),)) as log:
+        log.append(EventKind.STOP, {})
+    assert log.anchor_failures == 2
