@@ -8,7 +8,9 @@ import pytest
 
 from hashwarden.serve.policy.alerts import MOST_KEYS, AlertBook, AlertKind
 from hashwarden.serve.policy.guards import BLIND_WORDS, act_objections, job_objections, verdict_objections
-from hashwarden.serve.policy.observation import Blindness
+from hashwarden.serve.policy.judge import grounds_of
+from hashwarden.serve.policy.load import read_policy
+from hashwarden.serve.policy.observation import Blindness, Observation
 from hashwarden.serve.policy.schema import Rule
 
 
@@ -90,3 +92,13 @@ def test_the_book_of_alerts_is_bounded():
     told = sum(bool(book.see(AlertKind.BLIND, str(n), "", 0.0, 60.0)[0]) for n in range(3 * MOST_KEYS))
     assert told == 3 * MOST_KEYS
     assert len(book._lines) <= MOST_KEYS
+
+
+def test_nothing_is_ended_for_what_only_sessions_before_it_did(tools):
+    verdict, other = tools.verdict(), tools.verdict()
+    seen = Observation(tools.job(), 0.0, 0.0, {"GPU-0": verdict, "GPU-1": other}, borrowed=frozenset({"GPU-0"}))
+    (one,) = act_objections(seen, verdict, Rule(name="x"), beyond=False)
+    assert "was not seen to do it itself" in one.words
+    assert act_objections(seen, other, Rule(name="x"), beyond=False) == ()
+    assert job_objections(seen) == ()  # its owner may be warned
+    assert grounds_of(seen, read_policy(tools.enforce.encode()), tools.model, 0.0).verdict is other
