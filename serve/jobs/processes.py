@@ -46,7 +46,7 @@ class Process:
     gpus : set of str
         Where the driver saw it last.
     seen_s : float
-        When that was; infinite if it never was.
+        When that was, or when it was taken up.
     asked : bool
         Whether somebody asked about it.
     next_s : float
@@ -59,7 +59,7 @@ class Process:
     machine: bool
     next_s: float
     gpus: set[str] = field(default_factory=set)
-    seen_s: float = math.inf
+    seen_s: float = -math.inf
     asked: bool = False
     checks: int = 0
 
@@ -164,7 +164,7 @@ class Processes:
         if old is not None:
             self._lives.forget(old.facts.key)
             self.sequences.leave(old)
-        process = Process(facts, None, machine=False, next_s=time_s + _YOUNG_S, gpus=set(gpus))
+        process = Process(facts, None, machine=False, next_s=time_s + _YOUNG_S, gpus=set(gpus), seen_s=time_s)
         self._by_pid[pid] = process  # kept, whose ever it is: it is on a device
         self.version += 1
         self._decide(process, time_s)

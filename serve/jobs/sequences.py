@@ -224,5 +224,8 @@ class Sequences:
         return [one for one in self._of_user.get(uid, {}).values() if not one.pooled and self._is_here(one)]
 
     def _is_here(self, known: Sequence) -> bool:
-        """Whether it has a process that is on a device, was a moment ago, or was not seen on one yet."""
+        """Whether it has a process that is on a device, was a moment ago, or was taken up a moment ago.
+
+        Where no driver tells who is on a device, all that live are there.
+        """
         return any(self._told_s - process.seen_s <= _AWAY_S for process in known.members.values())

@@ -200,6 +200,19 @@ def test_a_process_that_sleeps_holds_no_place(plain):
     assert plain.job(first) == key  # it is ended with the rest
 
 
+def test_nor_does_one_that_was_asked_about_and_never_came_to_a_gpu(plain):
+    first = plain.begin()
+    decoy = plain.begin(session=first)
+    plain.look([first])
+    key = plain.job(decoy)
+    plain.end(first)
+    for _ in range(12):
+        plain.look()
+    second = plain.begin()
+    plain.look([second])
+    assert plain.job(second) == key
+
+
 def test_a_driver_that_says_nothing_makes_nobody_leave(plain):
     first = plain.begin()
     plain.look([first])
