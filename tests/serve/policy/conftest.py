@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -18,20 +19,20 @@ from hashwarden.serve.schedulers.scheduler import Outcome, Result
 MODEL = "ab" * 32
 START = 1_800_000_000.0
 
-ENFORCE = """
-mode = "enforce"
-clear_minutes = 10
-contact = "help@example.org"
-[ladder]
-sampling_period_minutes = 1
-first_warning_minutes = 2
-second_warning_minutes = 4
-cancel_minutes = 6
-action = "cancel"
-require_approval = []
-[[rules]]
-name = "mining"
-"""
+LADDER = {
+    "sampling_period_minutes": 1, "first_warning_minutes": 2, "second_warning_minutes": 4, "cancel_minutes": 6,
+    "action": "cancel", "require_approval": [],
+}  # fmt: skip
+
+
+def enforcing(**ladder):
+    """The policy of most tests, with other settings of its ladder."""
+    settings = "".join(f"{name} = {json.dumps(value)}\n" for name, value in (LADDER | ladder).items())
+    head = 'mode = "enforce"\nclear_minutes = 10\ncontact = "help@example.org"\n'
+    return f'{head}[ladder]\n{settings}[[rules]]\nname = "mining"\n'
+
+
+ENFORCE = enforcing()
 
 
 def make_job(key="slurm:7", **fields):
@@ -136,4 +137,6 @@ def make_world(tmp_path):
 
 @pytest.fixture
 def tools():
-    return SimpleNamespace(job=make_job, verdict=make_verdict, model=MODEL, enforce=ENFORCE, start=START, world=World)
+    return SimpleNamespace(
+        job=make_job, verdict=make_verdict, model=MODEL, enforce=ENFORCE, enforcing=enforcing, start=START, world=World
+    )

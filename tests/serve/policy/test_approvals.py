@@ -14,7 +14,7 @@ from hashwarden.serve.schedulers.scheduler import ActionKind, Result
 @pytest.fixture
 def waiting(make_world, tools):
     """A case that waits for approval."""
-    world = make_world(tools.enforce.replace("require_approval = []", 'require_approval = ["cancel"]'))
+    world = make_world(tools.enforcing(require_approval=["cancel"]))
     world.run(12, world.see)
     assert world.case().waiting == "approval of cancel"
     return world
@@ -91,14 +91,11 @@ def test_a_rejected_job_is_left_alone_from_then_on(waiting):
         waiting.engine.approve(closed.id, "root", "because", waiting.unix_s)
 
 
-THROTTLE = """
-throttle_minutes = 5
-throttle_watts_ratio = 0.4
-"""
+THROTTLE = {"throttle_minutes": 5, "throttle_watts_ratio": 0.4}
 
 
 def _throttled(make_world, tools):
-    world = make_world(tools.enforce.replace("require_approval = []", 'require_approval = ["cancel"]' + THROTTLE))
+    world = make_world(tools.enforcing(require_approval=["cancel"], **THROTTLE))
     world.run(14, world.see)
     assert world.asked() == ["warn", "warn", "throttle"]
     assert world.actions[2][1].parameters["watts_ratio"] == "0.4"

@@ -171,7 +171,7 @@ def test_cancel_is_what_the_scheduler_of_the_job_has_for_it(world, tools, kind, 
 
 
 def test_an_act_that_a_scheduler_does_not_have_is_told_not_asked_for(make_world, tools):
-    world = make_world(tools.enforce.replace('"cancel"', '"requeuehold"'))
+    world = make_world(tools.enforcing(action="requeuehold"))
     job = tools.job("pod:7", kind="kubernetes")
     world.run(12, lambda: world.see(job=job))
     assert world.asked() == ["warn", "warn"]
@@ -197,7 +197,7 @@ def test_without_a_fitting_rule_a_case_is_recorded_and_nothing_more(make_world):
 
 
 def test_other_classes_are_warned_about_at_most(make_world, tools):
-    text = tools.enforce.replace('action = "cancel"', 'action = "none"') + 'classes = ["hash-other"]\n'
+    text = tools.enforcing(action="none") + 'classes = ["hash-other"]\n'
     world = make_world(text)
     world.run(12, lambda: world.see("clear", likeliest="hash-other"))
     assert world.asked() == ["warn", "warn"]
@@ -320,7 +320,7 @@ def test_what_goes_on_after_it_was_ended_is_ended_anew_a_few_times_and_then_told
 
 
 def test_what_a_case_waits_for_is_told_again_every_day(make_world, tools):
-    world = make_world(tools.enforce.replace("require_approval = []", 'require_approval = ["cancel"]'), "waits")
+    world = make_world(tools.enforcing(require_approval=["cancel"]), "waits")
     world.run(10, world.see)
     world.run(60 * 60, world.see, wait_s=3600.0)
     told = [alert for alert in world.alerts if alert.kind == "approval"]
@@ -328,11 +328,10 @@ def test_what_a_case_waits_for_is_told_again_every_day(make_world, tools):
 
 
 def test_an_approval_is_of_the_act_that_the_policy_had_then(make_world, tools):
-    world = make_world(tools.enforce.replace("require_approval = []", 'require_approval = ["hold", "cancel"]')
-                       .replace('action = "cancel"', 'action = "hold"'), "acts")  # fmt: skip
+    world = make_world(tools.enforcing(require_approval=["hold", "cancel"], action="hold"), "acts")
     world.run(3, world.see)
     world.engine.approve(world.case().id, "bob", "no project of ours", world.unix_s)
-    other = tools.enforce.replace("require_approval = []", 'require_approval = ["cancel"]')
+    other = tools.enforcing(require_approval=["cancel"])
     world.engine.reload(read_policy(other.encode()))
     world.run(10, world.see)
     assert world.asked() == ["warn", "warn"]

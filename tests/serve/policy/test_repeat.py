@@ -11,12 +11,7 @@ from hashwarden.serve.policy.alerts import AlertKind
 from hashwarden.serve.policy.load import read_policy
 from hashwarden.serve.schedulers.scheduler import ActionKind, Result
 
-REPEAT = "repeat_cancel_minutes = 1\n"
-
-
-def repeating(text):
-    """The same policy, with a shorter ladder for those who come again."""
-    return text.replace("[[rules]]", f"{REPEAT}[[rules]]")
+REPEAT = {"repeat_cancel_minutes": 1}
 
 
 @pytest.fixture
@@ -24,7 +19,7 @@ def again(make_world, tools):
     """A world in which the user's first job was ended, and its second job."""
 
     def make(text="", **job):
-        world = make_world(text or repeating(tools.enforce))
+        world = make_world(text or tools.enforcing(**REPEAT))
         world.run(12, world.see)
         assert world.asked() == ["warn", "warn", "cancel"]
         world.engine.ended("slurm:7", world.unix_s)
@@ -83,7 +78,7 @@ def test_other_users_are_not_held_to_it(again, other):
 
 @pytest.mark.parametrize("result", [Result.REFUSED, Result.EXPIRED])
 def test_who_was_not_ended_was_not_acted_on(make_world, tools, result):
-    world = make_world(repeating(tools.enforce))
+    world = make_world(tools.enforcing(**REPEAT))
     world.run(5, world.see)
     world.answer = result
     world.run(5, world.see)
@@ -94,7 +89,7 @@ def test_who_was_not_ended_was_not_acted_on(make_world, tools, result):
 
 
 def test_what_was_only_told_is_no_offence_and_a_dry_run_stays_one(make_world, tools):
-    text = repeating(tools.enforce).replace("enforce", "dry-run")
+    text = tools.enforcing(**REPEAT).replace("enforce", "dry-run")
     world = make_world(text)
     world.run(12, world.see)
     world.engine.ended("slurm:7", world.unix_s)
@@ -105,7 +100,7 @@ def test_what_was_only_told_is_no_offence_and_a_dry_run_stays_one(make_world, to
 
 def test_a_dry_run_after_an_offence_only_tells(again, tools):
     world, _, see = again()
-    text = repeating(tools.enforce).replace("enforce", "dry-run")
+    text = tools.enforcing(**REPEAT).replace("enforce", "dry-run")
     world.engine.reload(read_policy(text.encode()))
     world.run(6, see)
     assert world.actions == []
@@ -115,7 +110,7 @@ def test_a_dry_run_after_an_offence_only_tells(again, tools):
 
 def test_it_is_approved_like_every_act(again, tools):
     world, _, see = again()
-    text = tools.enforce.replace("require_approval = []", f'{REPEAT}require_approval = ["cancel"]')
+    text = tools.enforcing(require_approval=["cancel"], **REPEAT)
     world.engine.reload(read_policy(text.encode()))
     world.run(6, see)
     assert world.asked() == ["warn"]
@@ -127,7 +122,7 @@ def test_it_is_approved_like_every_act(again, tools):
 
 def test_the_exempt_stay_exempt(again, tools):
     exempt = '[[exemptions]]\nusers = ["alice"]\nqos = ["audit"]\nreason = "an audit"\nexpires = 2100-01-01T00:00:00Z\n'
-    world, _, see = again(repeating(tools.enforce) + exempt, qos="audit")
+    world, _, see = again(tools.enforcing(**REPEAT) + exempt, qos="audit")
     world.run(6, see)
     assert world.case("slurm:8") is None
     assert world.actions == []
@@ -153,7 +148,7 @@ def test_a_rejection_forgets_whichever_of_his_cases_is_rejected(again, tools, wh
 
 
 def test_a_case_that_is_over_can_be_rejected_once_and_lets_go_what_it_holds(make_world, tools):
-    world = make_world(tools.enforce.replace('action = "cancel"', 'action = "requeuehold"'))
+    world = make_world(tools.enforcing(action="requeuehold"))
     world.run(12, world.see)
     world.engine.ended("slurm:7", world.unix_s)
     world.run(2)
