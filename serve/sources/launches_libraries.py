@@ -16,7 +16,7 @@ from typing import Final, final
 from hashwarden.serve.jobs.job import ProcessKey
 from hashwarden.serve.sources.launches_functions import ALWAYS, IN_BURSTS
 from hashwarden.serve.sources.launches_mappings import Mapping, mapped_library
-from hashwarden.serve.sources.launches_processes import started
+from hashwarden.serve.sources.launches_processes import life
 from hashwarden.serve.sources.launches_symbols import function_offsets
 from hashwarden.serve.sources.launches_uprobes import Uprobes, detach
 
@@ -85,9 +85,14 @@ class Library:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A process that has not mapped libcuda so far, and when to look again."""
+    """A process that has not mapped libcuda so far, and when to look again.
+
+    `faults` are those before its mappings were read. Code of a library that is mapped later cannot run without one
+    more, so while they stay the same there is nothing to read: that of an idle process costs more than all else here.
+    """
 
     started: int
+    faults: int
     wait_s: float
     due_s: float
 
@@ -148,18 +153,21 @@ class Libraries:
 
     def see(self, pid: int, now_s: float) -> None:
         """Read what a process has mapped."""
-        began = started(pid, self._proc)
+        now = life(pid, self._proc)
         known = self._users_by_pid.get(pid)
-        if began is None or (known is not None and known.started == began):
+        if now is None or (known is not None and known.started == now.started):
             return
         if known is not None:  # its number came again
             self.forget({known})
+        before = self._waiting.get(pid)
+        before = before if before is not None and before.started == now.started else None
+        idle = before is not None and 0 < now.faults == before.faults
         try:
-            mapping = mapped_library(pid, self._proc)
+            mapping = None if idle else mapped_library(pid, self._proc)
         except OSError:  # it went away in the middle, or the kernel does not show it
             mapping = None
         if mapping is not None:
-            key = ProcessKey(pid, began)
+            key = ProcessKey(pid, now.started)
             self.users[key] = mapping.inode
             self._users_by_pid[pid] = key
             self._waiting.pop(pid, None)
@@ -167,10 +175,9 @@ class Libraries:
             self.changes += 1
             self._take(mapping, standing=False)
             return
-        before = self._waiting.get(pid)
-        wait = _FIRST_WAIT_S if before is None or before.started != began else before.wait_s * 2
+        wait = _FIRST_WAIT_S if before is None else before.wait_s * 2
         longest = _WATCHED_WAIT_S if self._watched(pid) else _LONGEST_WAIT_S
-        self._waiting[pid] = _Waiting(began, min(wait, longest), now_s + min(wait, longest))
+        self._waiting[pid] = _Waiting(now.started, now.faults, min(wait, longest), now_s + min(wait, longest))
         self._new.discard(pid)
 
     def forget(self, gone: set[ProcessKey]) -> None:

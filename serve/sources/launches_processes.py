@@ -5,33 +5,56 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from pathlib import Path
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from hashwarden.serve.jobs.job import ProcessKey
 
-__all__ = ["Processes", "started"]
+__all__ = ["Life", "Processes", "life", "started"]
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _MOST: Final = 16_384
 _KEPT: Final = 3
 """Processes that had one PID, newest first: what they did may be told in any order."""
-_STARTED: Final = 19
-"""Of the fields after the name, which may hold spaces and brackets: field 22 of all."""
+_STARTED, _MINOR, _MAJOR = 19, 7, 9
+"""Of the fields after the name, which may hold spaces and brackets: fields 22, 10 and 12 of all."""
 _MOST_BYTES: Final = 4096
 
 
-def started(pid: int, proc: Path = Path("/proc")) -> int | None:
-    """Clock ticks from boot to the start of a process; None if there is none."""
+@final
+class Life(NamedTuple):
+    """What the kernel counts of a process.
+
+    Attributes
+    ----------
+    started : int
+        Clock ticks from boot.
+    faults : int
+        Page faults so far, of all threads; it never falls.
+    """
+
+    started: int
+    faults: int
+
+
+def life(pid: int, proc: Path = Path("/proc")) -> Life | None:
+    """Of a process; None if there is none."""
     try:  # no Path and no file object: this is asked of every process, each burst
         file = os.open(f"{proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        return int(os.read(file, _MOST_BYTES).rpartition(b")")[2].split(maxsplit=_STARTED + 1)[_STARTED])
+        fields = os.read(file, _MOST_BYTES).rpartition(b")")[2].split(maxsplit=_STARTED + 1)
+        return Life(int(fields[_STARTED]), int(fields[_MINOR]) + int(fields[_MAJOR]))
     except (OSError, ValueError, IndexError):
         return None
     finally:
         os.close(file)
+
+
+def started(pid: int, proc: Path = Path("/proc")) -> int | None:
+    """Clock ticks from boot to the start of a process; None if there is none."""
+    found = life(pid, proc)
+    return None if found is None else found.started
 
 
 @final

@@ -54,7 +54,7 @@ static void look(void) {
 static int find(const char *word, const char *name, double *number) {
     int found = 0;
     for (int i = 0; i < many; i++)
-        if (!strcmp(lines[i].word, word) && (!name || !strcmp(lines[i].name, name))) {
+        if (*lines[i].word == *word && !strcmp(lines[i].word, word) && (!name || !strcmp(lines[i].name, name))) {
             *number = name ? lines[i].number : atof(lines[i].name);
             found = 1;
         }

@@ -6,6 +6,8 @@ import math
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from hashwarden.serve.sources.launches_events import LONGEST_NAME, Event, parse
 from hashwarden.serve.sources.launches_libraries import MOST_LIBRARIES, MOST_READS, Libraries
 from hashwarden.serve.sources.launches_mappings import MOST_BYTES, Mapping, mapped_library
 from hashwarden.serve.sources.launches_names import Names
-from hashwarden.serve.sources.launches_processes import Processes, started
+from hashwarden.serve.sources.launches_processes import Processes, life, started
 from hashwarden.serve.sources.launches_symbols import function_offsets
 from hashwarden.serve.sources.launches_uprobes import Uprobes
 from hashwarden.serve.sources.launches_window import Handle, Window, windows
@@ -252,6 +254,33 @@ def test_processes_without_libcuda_are_read_seldom_and_a_storm_costs_no_more(mac
         fake(proc, pid, "")
     libraries.look(200.5)
     assert len(read) == MOST_READS
+
+
+def test_mappings_are_read_again_only_after_a_page_fault(machine, monkeypatch):
+    proc, _ = machine
+    read = []
+    monkeypatch.setattr("hashwarden.serve.sources.launches_libraries.mapped_library", lambda pid, _: read.append(pid))
+    libraries = Libraries(NoProbes, lambda _: True, proc, ())
+    fake(proc, 5, "")
+    for minor, major, began, times in ((7, 0, 100, 1), (7, 0, 100, 1), (8, 0, 100, 2), (8, 1, 100, 3), (8, 1, 200, 4)):
+        fields = [*(b"0",) * 6, b"%d" % minor, b"9", b"%d" % major, *(b"0",) * 9, b"%d" % began]
+        (proc / "5/stat").write_bytes(b"5 (a) b) c) S " + b" ".join(fields) + b" 0\n")
+        libraries.see(5, 0.0)
+        assert len(read) == times
+
+
+def test_a_real_process_faults_before_code_of_a_new_library_runs(tmp_path):
+    code = "import ctypes, sys; input(); ctypes.CDLL(sys.argv[1]); print(1, flush=True); input()"
+    command = [sys.executable, "-c", code, shutil.copy(LIBC, tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        before = life(process.pid)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        after = life(process.pid)
+        process.kill()
+    assert after.started == before.started
+    assert after.faults > before.faults > 0
 
 
 def test_a_kernel_without_uprobes_is_said(tmp_path):
