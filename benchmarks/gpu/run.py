@@ -227,6 +227,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="for all of it")
     parser.add_argument("--only", action="append", default=[], metavar="LEG", help="may be given again")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background a shell has all of us ignore it
     names = [leg.name for leg in legs(options.out)]
     if unknown := sorted(set(options.only) - set(names)):
         parser.error(f"--only {unknown[0]}: not one of {', '.join(names)}")

@@ -38,7 +38,7 @@ def made_beside(plans: Sequence[CorpusPlan], cache: Path) -> Iterator[None]:
     if not plans:
         yield
         return
-    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), _begin) as pool:
         waiting: list[Future[Path]] = [pool.submit(kept, _sent(plan), cache, _silent, 1) for plan in plans]
         try:
             yield
@@ -51,6 +51,12 @@ def made_beside(plans: Sequence[CorpusPlan], cache: Path) -> Iterator[None]:
         for plan, each in zip(plans, waiting, strict=True):
             if each.exception() is not None:
                 _log.warning("%s: not made beside the fit, so it is made after it: %s", plan.name, each.exception())
+
+
+def _begin() -> None:
+    """A program that a shell has put into the background ignores SIGINT, and so would this process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_with_parent()
 
 
 def _sent(plan: CorpusPlan) -> CorpusPlan:
