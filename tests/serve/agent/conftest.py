@@ -26,16 +26,6 @@ from agent_rig import lines_of
 
 DEMO = Path(__file__).parents[3] / "data" / "job" / "demo.parquet"
 GPU = "GPU-00000000-stand-in"
-ENFORCE = """
-mode = "enforce"
-[[rules]]
-name = "miners"
-first_warning_minutes = 0.2
-cancel_minutes = 1
-action = "cancel"
-require_approval = []
-act_if_warning_refused = true
-"""
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from agent_policy import ENFORCE
 
 from hashwarden.errors import CheckError, UsageError
 from hashwarden.serve.agent import agent as agent_module
@@ -24,16 +25,6 @@ from hashwarden.serve.schedulers.scheduler import Result
 GPU = "GPU-00000000-stand-in"
 MINER, TRAINING = "mining-progpow-plain", "training-llm-bf16-plain"
 PROCESSES = {"schedulers": {"names": ("process",), "grace_s": 1.0}}
-ENFORCE = """
-mode = "enforce"
-[[rules]]
-name = "miners"
-first_warning_minutes = 0.2
-cancel_minutes = 1
-action = "cancel"
-require_approval = []
-act_if_warning_refused = true
-"""
 LONG = 200
 
 

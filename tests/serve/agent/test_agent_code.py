@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from agent_policy import ENFORCE
 
 from hashwarden.kernels.workloads import catalogue, compiler
 from hashwarden.model.channels import INDEX
@@ -38,16 +39,6 @@ SOURCES = SourcesSection.model_construct(names=("nvml", "launches", "code"), bur
 """More often than a configuration may ask: the GPU's seconds pass in a fraction of real ones."""
 
 TICK_S, LONGEST_S = 0.03, 60.0
-ENFORCE = """
-mode = "enforce"
-[[rules]]
-name = "miners"
-first_warning_minutes = 0.2
-cancel_minutes = 1
-action = "cancel"
-require_approval = []
-act_if_warning_refused = true
-"""
 
 
 @pytest.fixture(scope="module")

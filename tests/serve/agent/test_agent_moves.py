@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import pytest
+from agent_policy import ENFORCE
 
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.schedulers.process import ProcessScheduler
@@ -15,16 +16,6 @@ from hashwarden.serve.schedulers.scheduler import ActionKind, SchedulerAway
 MINER, TRAINING = "mining-progpow-plain", "training-llm-bf16-plain"
 FIRST, SECOND = "GPU-00000000-stand-in", "GPU-00000001-stand-in"
 PROCESSES = {"schedulers": {"names": ("process",), "grace_s": 1.0}}
-ENFORCE = """
-mode = "enforce"
-[[rules]]
-name = "miners"
-first_warning_minutes = 0.2
-cancel_minutes = 1
-action = "cancel"
-require_approval = []
-act_if_warning_refused = true
-"""
 LONG = 250
 
 

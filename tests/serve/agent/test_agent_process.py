@@ -17,22 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agent_policy import ENFORCE
 
 from hashwarden.serve.audit.read import Reader
 from hashwarden.serve.audit.verify import verify_log
 
 DEMO = Path(__file__).parents[3] / "data" / "job" / "demo.parquet"
 PROGRAM = (sys.executable, "-c", "from hashwarden.cli import main; main()", "agent")
-POLICY = """
-mode = "enforce"
-[[rules]]
-name = "miners"
-first_warning_minutes = 0.2
-cancel_minutes = 1
-action = "cancel"
-require_approval = []
-act_if_warning_refused = true
-"""
 WAIT_S = 60
 KILLS = 12
 STOP_S = 5.0
@@ -43,7 +34,7 @@ class Running:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.begun = folder, []
-        (folder / "policy.toml").write_text(POLICY)
+        (folder / "policy.toml").write_text(ENFORCE)
 
     def start(self, *words: str, drill: bool = True, **environment: str) -> subprocess.Popen[str]:
         folder = self.folder

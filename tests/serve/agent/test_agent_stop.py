@@ -10,20 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+from agent_policy import ENFORCE
+
 PROGRAM = (sys.executable, "-c", "from hashwarden.cli import main; main()", "agent")
 STOP_S, WAIT_S = 5.0, 60
 DEMO = Path(__file__).parents[3] / "data" / "job" / "demo.parquet"
-POLICY = """
-mode = "enforce"
-admin_emails = ["a@example.org", "b@example.org", "c@example.org"]
-[[rules]]
-name = "miners"
-first_warning_minutes = 0.2
-cancel_minutes = 1
-action = "cancel"
-require_approval = []
-act_if_warning_refused = true
-"""
+POLICY = 'admin_emails = ["a@example.org", "b@example.org", "c@example.org"]\n' + ENFORCE
 HANGING = """
 import sys, time
 from hashwarden.serve.schedulers.process import ProcessScheduler
