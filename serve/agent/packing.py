@@ -1,4 +1,4 @@
-"""Packs evidence in a thread of its own: compressing ten minutes of samples must not hold up the watching."""
+"""Has evidence packed beside the watching: compressing ten minutes of samples must not hold it up."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hashwarden.errors import HashwardenError
 from hashwarden.model.job.verdict import JobVerdict
 from hashwarden.model.trace import Run
 from hashwarden.serve.agent.logs import said
+from hashwarden.serve.agent.packer import Packer
 from hashwarden.serve.audit.event import Auditor, EventKind
 from hashwarden.serve.jobs.job import Job
 from hashwarden.serve.launch_board import LaunchProfile
@@ -24,6 +25,7 @@ __all__ = ["Package", "Packing"]
 _MOST: Final = 64
 _CLOSE_S: Final = 3.0
 _TIDY_S: Final = 3600.0
+_REST_S: Final = 10.0  # without a case, and the process that writes bundles ends
 _JUMP_S: Final = 60.0
 _STEADY_S: Final = 3600.0
 
@@ -62,6 +64,7 @@ class Packing:
         self._folder, self._audit = folder, audit
         self._keep_s, self._most_bytes = 86400 * keep_days, most_bytes
         self._queue: Queue[Package | None] = Queue(_MOST)
+        self._packer = Packer(folder)
         self._tidied_s = self._steady_s = float("-inf")
         self._offset_s = time.time() - time.monotonic()
         self._thread = threading.Thread(target=self._loop, name="packing", daemon=True)
@@ -90,29 +93,26 @@ class Packing:
                      error=str(error))  # fmt: skip
             except Exception as error:  # a fault of ours must not end the thread
                 said("error", "packing failed", error=repr(error))
+        self._packer.rest()
 
     def _next(self) -> Package | None:
         """What is to be packed next; old bundles go also where no case is opened for months."""
         while True:
             try:
-                return self._queue.get(timeout=_TIDY_S)
+                return self._queue.get(timeout=min(_REST_S, _TIDY_S) if self._packer.runs else _TIDY_S)
             except Empty:
+                self._packer.rest()
                 self._tidy()
 
     def _pack(self, package: Package) -> None:
-        from hashwarden.serve.audit.bundle import write_bundle
-
-        bundle = write_bundle(
-            self._folder, case=package.case, job=package.job, verdicts=package.verdicts, runs=package.runs,
-            launches=package.launches, code=package.code, model=package.model, policy=package.policy,
-        )  # fmt: skip
+        path, sha256 = self._packer.pack(package)
         case = package.case
         if self._audit is not None:
             self._audit.append(EventKind.CASE, {
                 "case": case["id"], "event": "bundle", "job": case["job"], "standing": case["standing"],
-                "file": str(bundle.path), "sha256": bundle.sha256,
+                "file": path, "sha256": sha256,
             })  # fmt: skip
-        said("info", "evidence packed", case=case["id"], file=bundle.path)
+        said("info", "evidence packed", case=case["id"], file=path)
 
     def _tidy(self) -> None:
         """Remove old bundles, and what a killed program left half written, now and then."""
