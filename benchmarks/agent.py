@@ -226,8 +226,9 @@ def page(found: dict[str, Any]) -> str:
         f"{it['load'][0]:.1f} to {it['load'][1]:.1f}:", "",
         "| | CPU, share of a core | readers of code | resident, MiB | CPU over the loop's |",
         "| --- | --- | --- | --- | --- |", *cost, "",
-        "What readers of code take at first is saved-up time (120 s); in the long run it is `code_cpu_ratio`, 0.5 %.",
-        f"They took {max(it['readers_s_since_start'].values()):.0f} s until the end.", "",
+        "Readers of code begin with saved-up time (120 s), of which they had taken",
+        f"{max(it['readers_s_since_start'].values()):.0f} s at the end; in the long run they take `code_cpu_ratio`,",
+        "0.5 %, at most, and nothing where no code is new: [agent_growth.md](agent_growth.md) has the hours.", "",
         f"Over {long['hours']:g} hours, the clock set forward, {long['jobs']} jobs: "
         f"{1e3 * long['cpu_s_a_tick']:.1f} ms of",
         f"CPU a tick; resident each half hour: {hours} MiB (with the trace that is replayed, which the program on",

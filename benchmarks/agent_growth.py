@@ -40,10 +40,10 @@ def look(pid: int, began: float) -> dict[str, float]:
     status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
     fields = (place / "stat").read_text().rpartition(")")[2].split()
     own, readers = (sum(int(ticks) for ticks in fields[at : at + 2]) / TICK for at in (11, 13))
+    mib = {name: int(status[field].split()[0]) / 1024 for name, field in
+           (("resident_mib", "VmRSS"), ("anonymous_mib", "RssAnon"), ("highest_mib", "VmHWM"))}  # fmt: skip
     return {
-        "s": round(time.monotonic() - began, 1), "cpu_s": own, "readers_s": readers,
-        "resident_mib": int(status["VmRSS"].split()[0]) / 1024, "anonymous_mib": int(status["RssAnon"].split()[0]) / 1024,
-        "highest_mib": int(status["VmHWM"].split()[0]) / 1024,
+        "s": round(time.monotonic() - began, 1), "cpu_s": own, "readers_s": readers, **mib,
         "threads": int(status["Threads"]), "fds": len(list((place / "fd").iterdir())),
         "children": len((place / f"task/{pid}/children").read_text().split()), "load": os.getloadavg()[0],
     }  # fmt: skip
@@ -70,7 +70,8 @@ def run(seconds: float, every: int, folder: Path, commit: str, out: Path) -> dic
     control, library = folder / "control", compile_stand_in(folder)
     state = folder / "state"
     environment = {**os.environ, "LD_LIBRARY_PATH": str(library.parent), "HASHWARDEN_STAND_IN": str(control),
-                   "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "HASHWARDEN_CACHE": str(folder / "cache")}  # fmt: skip
+                   "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
+                   "HASHWARDEN_CACHE": str(folder / "cache")}  # fmt: skip
     work = Sessions(folder, GPUS, PROCESSES // GPUS)
     lines = [f"gpus {GPUS}", *(f"only {pid} {gpu}" for gpu, pids in enumerate(work.pids) for pid in pids)]
     said = next(run for run in read_runs(DEMO) if "training" in run.name)
@@ -78,8 +79,10 @@ def run(seconds: float, every: int, folder: Path, commit: str, out: Path) -> dic
     flags = ["--state-dir", str(state), "--run-dir", str(state / "run"), "--listen", "127.0.0.1:0"]
     flags += [word for source in SOURCES for word in ("--source", source)]
     agent = subprocess.Popen([*AGENT, *flags], env=environment, stderr=subprocess.DEVNULL)
-    found = {"machine": machine(("numpy", "onnxruntime")), "commit": commit, "gpus": GPUS,
-             "processes": len(lines) - 1, "launches_per_s": PROCESSES / GAP_S, "sources": SOURCES, "rows": []}  # fmt: skip
+    found = {
+        "machine": machine(("numpy", "onnxruntime")), "commit": commit, "gpus": GPUS, "processes": len(lines) - 1,
+        "launches_per_s": PROCESSES / GAP_S, "sources": SOURCES, "rows": [],
+    }  # fmt: skip
     began, row = time.monotonic(), 0
     try:
         row = play(control, lines, said, row, 15)
