@@ -9,9 +9,14 @@ from typing import Final, final
 
 from hashwarden.serve.jobs.job import ProcessKey
 
-__all__ = ["MOST_PROCESSES", "KernelLaunches", "LaunchBoard", "LaunchProfile"]
+__all__ = ["KEPT_S", "MOST_KERNELS", "MOST_PROCESSES", "KernelLaunches", "LaunchBoard", "LaunchProfile"]
 
 MOST_PROCESSES: Final = 4096
+MOST_KERNELS: Final = 131_072
+"""Of all profiles together, some 15 MB: ever new processes with many kernels each fill no memory."""
+
+KEPT_S: Final = 600.0
+"""A process that lives has a new profile with each window; one that has none for so long has ended."""
 
 
 @final
@@ -76,18 +81,27 @@ class LaunchBoard:
         self._lock = threading.Lock()
         self._profiles: dict[ProcessKey, LaunchProfile] = {}
         self._fresh: set[ProcessKey] = set()
+        self._kernels = 0
 
     def put(self, profiles: Iterable[LaunchProfile]) -> None:
-        """Take the profiles of one window; the oldest processes go if there are too many."""
+        """Take the profiles of one window; the oldest go, of processes that ended, and if there are too many."""
         with self._lock:
             for profile in profiles:
-                self._profiles.pop(profile.process, None)
+                self._drop(profile.process)
                 self._profiles[profile.process] = profile
+                self._kernels += len(profile.kernels)
                 self._fresh.add(profile.process)
-            while len(self._profiles) > MOST_PROCESSES:
-                gone = next(iter(self._profiles))
-                del self._profiles[gone]
-                self._fresh.discard(gone)
+                while self._is_surplus(next(iter(self._profiles.values())), profile.start_s):
+                    self._drop(next(iter(self._profiles)))
+
+    def _is_surplus(self, oldest: LaunchProfile, now_s: float) -> bool:
+        crowded = len(self._profiles) > MOST_PROCESSES or (self._kernels > MOST_KERNELS and len(self._profiles) > 1)
+        return crowded or now_s - oldest.start_s > KEPT_S
+
+    def _drop(self, process: ProcessKey) -> None:
+        profile = self._profiles.pop(process, None)
+        self._fresh.discard(process)
+        self._kernels -= 0 if profile is None else len(profile.kernels)
 
     def fresh(self) -> list[LaunchProfile]:
         """Those that came since the last call."""
@@ -104,5 +118,4 @@ class LaunchBoard:
     def forget(self, process: ProcessKey) -> None:
         """A process has ended."""
         with self._lock:
-            self._profiles.pop(process, None)
-            self._fresh.discard(process)
+            self._drop(process)
