@@ -89,6 +89,8 @@ def run(seconds: float, every: int, folder: Path, commit: str, out: Path) -> dic
         work.go()
         while time.monotonic() - began < seconds and agent.poll() is None:
             row = play(control, lines, said, row, every)
+            if agent.poll() is not None:
+                break
             found["rows"].append(look(agent.pid, began))
             found["growth"] = growth(found["rows"])
             (out / "agent_growth.json").write_text(json.dumps(found) + "\n")
