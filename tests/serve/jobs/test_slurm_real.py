@@ -28,7 +28,7 @@ class Bench:
             "every_s": 0.2, "soonest_s": 0.1, "whole_s": 1.0,
             "gpustat": folder / "gpustat",
         } | options)  # fmt: skip
-        self.slurm = Slurm(self.options)
+        self.cluster, self.slurm = slurm, Slurm(self.options)
         self.table = JobTable((self.slurm, Sessions(Proc())), wait_s=None)
         self.pids = {A: frozenset(), B: frozenset()}
 
@@ -38,9 +38,12 @@ class Bench:
     def until(self, holds):
         end = time.monotonic() + 60
         while not holds():
-            assert time.monotonic() < end, (self.table.jobs, self.table.health, self.slurm.counts)
+            assert time.monotonic() < end, (self.table.jobs, self.table.health, self.slurm.counts, self.told())
             time.sleep(0.05)
             self.refresh()
+
+    def told(self):
+        return self.cluster.run("scontrol", "show", "job").stdout + self.cluster.logs()
 
     def on(self, gpu):
         return [job.key for job in self.table.jobs_on(gpu)]
@@ -137,9 +140,10 @@ def again(slurm, number):
     """Let a requeued job run.
 
     Slurm lets it wait for two minutes, and forgets that it shall not while it is still completing. Told so at every
-    look, it would always begin in a moment, and never now.
+    look, it would always begin in a moment, and never now. Told so at once, it fails: for slurmd, what begins in the
+    second in which it was ended is ended already.
     """
-    if time.monotonic() - TOLD.get(number, 0.0) > 3:
+    if time.monotonic() - TOLD.setdefault(number, time.monotonic()) > 2:
         slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now")
         TOLD[number] = time.monotonic()
     return True
