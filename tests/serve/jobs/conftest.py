@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from hashwarden.serve.jobs.proc import Proc
+
+sys.path.insert(0, str(Path(__file__).parent))
+from slurm_printed import Cluster
 
 
 class ProcTree:
@@ -56,3 +60,8 @@ class ProcTree:
 @pytest.fixture
 def tree(tmp_path: Path) -> ProcTree:
     return ProcTree(tmp_path / "proc")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, tree: ProcTree, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    return Cluster(tmp_path, tree, monkeypatch)

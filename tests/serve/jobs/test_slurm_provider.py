@@ -1,92 +1,13 @@
 """The provider with commands that print what Slurm 22.05 printed, or fail as it fails; the real one is beside."""
 
 import time
-from contextlib import suppress
-from itertools import islice
 
 import pytest
+from slurm_printed import CGROUP, SQUEUE, A, B, keys
 
 from hashwarden.serve.jobs.job import ProcessKey
-from hashwarden.serve.jobs.options import JobOptions
 from hashwarden.serve.jobs.proc import Proc
 from hashwarden.serve.jobs.provider import Cgroup, ProcessFacts, ProviderAway
-from hashwarden.serve.jobs.slurm import Slurm
-from hashwarden.serve.sources.source import Device
-
-A, B = (f"GPU-{c * 8}-0000-0000-0000-000000000000" for c in "ab")
-DEVICES = (Device(A, 0), Device(B, 1))
-CGROUP = "0::/system.slice/slurmstepd.scope/job_{}/step_0/user/task_0\n"
-
-
-SQUEUE = """
-for word in "$@"; do case $word in --json) exec cat {folder}/json;; --jobs=*) job=${{word#--jobs=}};; esac; done
-echo ${{job:+one}} ${{job:-all}} | cut -d' ' -f1 >> {folder}/asked
-[ -z "$job" ] && exec cat {folder}/rows
-grep "^$job|" {folder}/rows || {{ echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; }}
-"""
-"""All jobs or one, as squeue answers."""
-
-
-class Cluster:
-    """Commands in a folder that print files."""
-
-    def __init__(self, folder, tree, monkeypatch):
-        self.folder, self.tree, self.now = folder, tree, 1000.0
-        (folder / "bin").mkdir()
-        (folder / "cgroups").mkdir()
-        (folder / "gpustat").mkdir(mode=0o755)
-        self.script("squeue", SQUEUE.format(folder=folder))
-        self.script("scontrol", f'case "$*" in listpids) cat {folder}/pids;; *) cat {folder}/job_$4;; esac')
-        monkeypatch.setenv("PATH", f"{folder}/bin:/usr/bin:/bin")
-        self.rows()
-        (folder / "pids").write_text("PID JOBID STEPID LOCALID GLOBALID\n")
-        options = JobOptions(
-            node="vm",
-            proc=tree.folder,
-            cgroups=folder / "cgroups",
-            driver=folder / "none",
-            gpustat=folder / "gpustat",
-            timeout_s=1.0,
-        )
-        self.slurm = Slurm(options, lambda: self.now)
-
-    def script(self, name, text):
-        (self.folder / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
-        (self.folder / "bin" / name).chmod(0o755)
-
-    def rows(self, *jobs):
-        """Each (number, uid, restarts, state, start)."""
-        lines = [f"{n}|{n}|N/A|N/A|N/A|{u}|u{u}|lab|gpu|normal|{r}|{at}|{s}|1|" for n, u, r, s, at in jobs]
-        (self.folder / "rows").write_text("".join(f"{line}\n" for line in lines))
-
-    def detail(self, job, gres, name="train"):
-        text = f"JobId={job} JobName={name}\n   UserId=x(1)\n     Nodes=vm CPU_IDs=0 Mem=0 GRES={gres}\n   Comment=hi\n"
-        (self.folder / f"job_{job}").write_text(text)
-
-    def cgroup(self, job):
-        (self.folder / f"cgroups/system.slice/slurmstepd.scope/job_{job}").mkdir(parents=True)
-
-    def refresh(self, after_s=60.0):
-        self.now += after_s
-        self.slurm.refresh(DEVICES)
-
-    def job_of(self, pid, started=100, **facts):
-        self.tree.put(pid, started, **facts)
-        return self.slurm.job_of(self.tree.proc.facts(pid))
-
-    def asked(self, what):
-        """How often for "all" jobs, or for "one"."""
-        file = self.folder / "asked"
-        return file.read_text().split().count(what) if file.exists() else 0
-
-
-@pytest.fixture
-def cluster(tmp_path, tree, monkeypatch):
-    return Cluster(tmp_path, tree, monkeypatch)
-
-
-def keys(cluster):
-    return {gpu: [job.key for job in jobs] for gpu, jobs in cluster.slurm.allotted().items()}
 
 
 def test_a_job_has_what_the_controller_says_and_its_gpus(cluster):
@@ -274,93 +195,6 @@ def test_where_nothing_here_tells_of_jobs_all_are_asked_for_each_minute(cluster)
     for _ in range(3):
         cluster.refresh(61.0)
     assert (cluster.asked("all"), cluster.asked("one")) == (3, 0)
-
-
-@pytest.mark.parametrize("seen_to_end", [True, False])
-def test_a_job_that_runs_again_is_found_by_what_its_process_says(cluster, seen_to_end):
-    """Where root tells of other jobs alone, so that all jobs of the node are asked for every ten minutes."""
-    (cluster.folder / "gpustat/1").write_text("9 1000\n")
-    cluster.detail(7, "gpu:1(IDX:0)")
-    cluster.rows((7, 1000, 0, "R", 100))
-    cluster.refresh()
-    if seen_to_end:
-        cluster.rows((7, 1000, 1, "PD", 100))
-        cluster.refresh()
-        assert keys(cluster) == {}
-        for _ in range(20):  # what is left of the old run lives on for a while
-            cluster.job_of(4, uid=1000, environ={"SLURM_JOB_ID": "7"})
-            cluster.refresh(1.0)
-        assert cluster.asked("one") <= 6
-    cluster.detail(7, "gpu:1(IDX:1)")
-    cluster.rows((7, 1000, 1, "R", 200))
-    assert cluster.job_of(5, uid=1000, environ={"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "1"}).key == "slurm:7"
-    for _ in range(16):
-        cluster.refresh(1.0)
-    assert keys(cluster) == {B: ["slurm:7-r1"]}
-    assert cluster.asked("all") == 1
-
-
-def test_a_job_that_runs_again_and_hides_its_environment_is_found_by_the_step_daemons(cluster):
-    (cluster.folder / "gpustat/1").write_text("9 1000\n")
-    cluster.detail(7, "gpu:1(IDX:0)")
-    cluster.rows((7, 1000, 0, "R", 100))
-    cluster.refresh()
-    cluster.rows((7, 1000, 1, "PD", 100))
-    cluster.refresh()
-    cluster.rows((7, 1000, 1, "R", 200))
-    (cluster.folder / "pids").write_text("PID JOBID STEPID LOCALID GLOBALID\n5 7 batch 0 0\n")
-    assert cluster.job_of(5, uid=1000) is None
-    for _ in range(16):
-        cluster.refresh(1.0)
-    assert keys(cluster) == {A: ["slurm:7-r1"]}
-    assert cluster.job_of(5, uid=1000).key == "slurm:7-r1"
-    assert cluster.asked("all") == 1
-
-
-def test_who_names_thousands_of_jobs_keeps_nobodys_job_from_being_seen(cluster):
-    cluster.cgroup(7)
-    cluster.rows((7, 1000, 0, "R", 1))
-    cluster.detail(7, "gpu:1(IDX:0)")
-    cluster.refresh()
-    numbers = iter(range(100_000, 200_000))
-
-    def flood(seconds):
-        for _ in range(seconds):
-            for number in islice(numbers, 40):
-                said = {"SLURM_JOB_ID": str(number)}
-                cluster.slurm.job_of(ProcessFacts(ProcessKey(5, number), 1, 5, 1001, "x", (), lambda s=said: s))
-            cluster.refresh(1.0)
-
-    flood(6)
-    asked = cluster.asked("one")
-    cluster.rows((7, 1000, 0, "CD", 1), (8, 1000, 0, "R", 1))
-    cluster.detail(8, "gpu:1(IDX:1)")
-    cluster.cgroup(8)
-    flood(10)
-    assert keys(cluster) == {A: ["slurm:7"], B: ["slurm:8"]}  # what is new comes first
-    flood(50)
-    assert keys(cluster) == {B: ["slurm:8"]}  # and what is known in its turn
-    assert cluster.asked("one") - asked <= 8 * 60 / 5 + 10
-    assert len(cluster.slurm._wanted) <= 512 * 3
-
-
-def test_a_controller_that_is_away_is_not_asked_more_often_for_what_processes_say(cluster):
-    cluster.rows((7, 1000, 0, "R", 1))
-    cluster.cgroup(9)
-    cluster.refresh()
-    cluster.rows()
-    cluster.refresh()
-    cluster.script("squeue", f"echo one >> {cluster.folder}/asked; exit 1")
-    before = cluster.asked("one")
-    for _ in range(120):
-        cluster.job_of(5, uid=1000, environ={"SLURM_JOB_ID": "7"})
-        with suppress(ProviderAway):
-            cluster.refresh(1.0)
-    assert cluster.asked("one") - before <= 8
-    cluster.script("squeue", SQUEUE.format(folder=cluster.folder))
-    cluster.rows((7, 1000, 1, "R", 9))
-    cluster.refresh()
-    assert "slurm:7-r1" in {job.key for job in cluster.slurm._book.jobs.values()}
 
 
 def test_a_uuid_of_the_prolog_counts_for_more_than_places_and_these_for_more_than_numbers(cluster):
