@@ -42,6 +42,7 @@ STANDARD: Final = tuple(
 
 _NAMES: Final = frozenset(function.name for function in (*ALWAYS, *IN_BURSTS))
 _FIRST_WAIT_S, _WATCHED_WAIT_S, _LONGEST_WAIT_S = 1.0, 10.0, 300.0
+_MOST_SPARED: Final = 5
 
 
 @final
@@ -89,10 +90,12 @@ class _Waiting:
 
     `faults` are those before its mappings were read. Code of a library that is mapped later cannot run without one
     more, so while they stay the same there is nothing to read: that of an idle process costs more than all else here.
+    But processes can share their memory, and then another one has the fault: so it is not `spared` for ever.
     """
 
     started: int
     faults: int
+    spared: int
     wait_s: float
     due_s: float
 
@@ -161,9 +164,10 @@ class Libraries:
             self.forget({known})
         before = self._waiting.get(pid)
         before = before if before is not None and before.started == now.started else None
-        idle = before is not None and 0 < now.faults == before.faults
+        spared = before.spared + 1 if before is not None and 0 < now.faults == before.faults else 0
+        spared = spared if spared <= _MOST_SPARED else 0
         try:
-            mapping = None if idle else mapped_library(pid, self._proc)
+            mapping = None if spared else mapped_library(pid, self._proc)
         except OSError:  # it went away in the middle, or the kernel does not show it
             mapping = None
         if mapping is not None:
@@ -177,7 +181,7 @@ class Libraries:
             return
         wait = _FIRST_WAIT_S if before is None else before.wait_s * 2
         longest = _WATCHED_WAIT_S if self._watched(pid) else _LONGEST_WAIT_S
-        self._waiting[pid] = _Waiting(now.started, now.faults, min(wait, longest), now_s + min(wait, longest))
+        self._waiting[pid] = _Waiting(now.started, now.faults, spared, min(wait, longest), now_s + min(wait, longest))
         self._new.discard(pid)
 
     def forget(self, gone: set[ProcessKey]) -> None:

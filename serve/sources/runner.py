@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Final, final
 
@@ -153,11 +153,12 @@ class Runner:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """What the sources speak of, each once: the first source that knows a device describes it."""
+        """What the sources speak of, each once: as the first that knows it says, and what that leaves open as others."""
         found: dict[str, Device] = {}
         for devices in self._devices.values():
             for device in devices:
-                found.setdefault(device.gpu, device)
+                known = found.get(device.gpu)
+                found[device.gpu] = device if known is None else _completed(known, device)
         return tuple(found.values())
 
     @property
@@ -256,3 +257,10 @@ class Runner:
             self.errors[name] = answer.error
         else:
             self.errors.pop(name, None)
+
+
+def _completed(device: Device, other: Device) -> Device:
+    """A device with what another source knows of it: dcgm-exporter tells no architecture, by which code is judged."""
+    names = ("name", "architecture", "driver", "cuda", "alias")
+    more = {name: getattr(other, name) for name in names if not getattr(device, name) and getattr(other, name)}
+    return replace(device, **more) if more else device

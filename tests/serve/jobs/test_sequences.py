@@ -22,7 +22,8 @@ class Plain:
 
     def __init__(self, tree, **options):
         self.tree, self.now, self.next = tree, 1000.0, 10
-        self.table = JobTable((Sessions(tree.proc),), tree.folder, lambda: self.now, wait_s=None, **options)
+        self.table = JobTable((Sessions(tree.proc),), tree.folder, lambda: self.now, wait_s=None,
+                              own=frozenset(), **options)  # fmt: skip
         self.table._processes._proc = tree.proc
         tree.now = 1000 * HERTZ
 

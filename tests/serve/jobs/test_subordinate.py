@@ -66,7 +66,8 @@ def test_it_is_read_anew_when_it_is_another(ids, tmp_path):
 
 def test_who_begins_anew_as_another_of_his_users_goes_on_with_his_job(tree, ids):
     now = 100.0
-    table = JobTable((Sessions(tree.proc, ids("71000:100000:65536")),), tree.folder, lambda: now, wait_s=None)
+    table = JobTable((Sessions(tree.proc, ids("71000:100000:65536")),), tree.folder, lambda: now, wait_s=None,
+                     own=frozenset())  # fmt: skip
     for number in range(50):
         tree.put(500 + number, 200 + number, uid=100_000 + number)
         now += 1.0
@@ -78,7 +79,8 @@ def test_who_begins_anew_as_another_of_his_users_goes_on_with_his_job(tree, ids)
 
 
 def test_a_child_of_his_that_leaves_the_session_stays_in_the_job(tree, ids):
-    table = JobTable((Sessions(tree.proc, ids("71000:100000:65536")),), tree.folder, lambda: 100.0, wait_s=None)
+    table = JobTable((Sessions(tree.proc, ids("71000:100000:65536")),), tree.folder, lambda: 100.0, wait_s=None,
+                     own=frozenset())  # fmt: skip
     tree.put(500, 200, uid=100_000)
     tree.put(501, 201, uid=100_033, ppid=500)
     tree.put(502, 201, uid=200_033, ppid=500)

@@ -279,7 +279,7 @@ def test_a_provider_that_hangs_or_fails_stops_nobody(tree):
     failing.job_of = failing.allotted = failing.refresh = lambda *_: 1 / 0
     tree.put(5, 100)
     now = 100.0
-    table = JobTable((hanging, failing, Sessions(tree.proc)), tree.folder, lambda: now, wait_s=0.0)
+    table = JobTable((hanging, failing, Sessions(tree.proc)), tree.folder, lambda: now, wait_s=0.0, own=frozenset())
     table.refresh({A: frozenset({5})}, DEVICES, now, 1e9)
     assert [job.key for job in table.jobs_on(A)] == [SESSION.format(5, 100)]
     assert table.health["kubernetes"].faults >= 2
@@ -334,7 +334,7 @@ def test_nobodys_process_is_looked_up_once_in_a_while(tree):
     calls, now = [], 100.0
     nobody = Scheduler()
     nobody.job_of = lambda process: calls.append(process.pid)
-    table = JobTable((nobody,), tree.folder, lambda: now, wait_s=None)
+    table = JobTable((nobody,), tree.folder, lambda: now, wait_s=None, own=frozenset())
     tree.put(5, 100)
     assert [table.owner(5) for _ in range(10)] == [None] * 10
     assert len(calls) == 1

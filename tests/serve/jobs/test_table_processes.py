@@ -198,7 +198,7 @@ def test_a_storm_of_short_processes_leaves_nothing_behind(table):
 def test_more_processes_than_are_kept_forget_the_oldest(tree, monkeypatch):
     monkeypatch.setattr("hashwarden.serve.jobs.processes.MOST_PROCESSES", 200)
     now = 100.0
-    table = JobTable((Sessions(tree.proc),), tree.folder, lambda: now, wait_s=None)
+    table = JobTable((Sessions(tree.proc),), tree.folder, lambda: now, wait_s=None, own=frozenset())
     for pid in range(10_000, 10_250):
         tree.put(pid, 100, session=7)
         assert table.owner(pid) is not None

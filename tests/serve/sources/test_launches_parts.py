@@ -267,6 +267,9 @@ def test_mappings_are_read_again_only_after_a_page_fault(machine, monkeypatch):
         (proc / "5/stat").write_bytes(b"5 (a) b) c) S " + b" ".join(fields) + b" 0\n")
         libraries.see(5, 0.0)
         assert len(read) == times
+    for _ in range(60):  # another process may have had the fault, in memory that both share
+        libraries.see(5, 0.0)
+    assert len(read) == 4 + 10
 
 
 def test_a_real_process_faults_before_code_of_a_new_library_runs(tmp_path):
@@ -286,25 +289,6 @@ def test_a_real_process_faults_before_code_of_a_new_library_runs(tmp_path):
 def test_a_kernel_without_uprobes_is_said(tmp_path):
     with pytest.raises(UnsupportedError, match="no uprobes"):
         Uprobes({}, 1, folder=tmp_path)
-
-
-# Names
-
-
-def test_names_are_bounded_and_the_oldest_process_goes_first():
-    names = Names(most=10)
-    for i in range(6):
-        names.put(ONE, i, f"k{i}", 5)
-    names.alias(ONE, 77, 3, 6)
-    names.alias(ONE, 78, 999, 6)
-    assert names.get(ONE, 77).name == "k3"
-    assert names.get(ONE, 78) is None
-    for i in range(4):
-        names.put(TWO, i, "same", 7)
-    assert names.get(ONE, 0) is None
-    assert (len(names), names.forgotten) == (4, 7)
-    names.forget(TWO)
-    assert (len(names), names.processes) == (0, ())
 
 
 # Windows and channels

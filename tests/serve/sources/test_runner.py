@@ -70,6 +70,15 @@ def test_readings_come_in_the_order_of_the_sources(run):
     assert [device.gpu for device in runner.devices] == ["GPU-1", "GPU-2"]
 
 
+@pytest.mark.parametrize("order", [("bare", "known"), ("known", "bare")])
+def test_what_one_source_leaves_open_of_a_device_is_as_another_says(run, order):
+    sources = {"bare": Played("GPU-1"), "known": Played("GPU-1")}
+    known = Device("GPU-1", 0, "H100", 90, "560.35", "12.6", alias="GPU-0/7")
+    sources["known"].open = lambda: [known]
+    runner = run(**{name: sources[name] for name in order})
+    assert runner.devices == (known,)
+
+
 def test_one_that_fails_costs_the_others_nothing_and_is_counted(run):
     bad = Played("GPU-1", [ValueError("broken"), 3.0])
     runner = run(bad=bad, good=Played("GPU-2"))
