@@ -153,7 +153,7 @@ class Runner:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """What the sources speak of, each once: as the first that knows it says, and what that leaves open as others."""
+        """What the sources speak of, each once: as the first that knows it says; what that leaves open as others do."""
         found: dict[str, Device] = {}
         for devices in self._devices.values():
             for device in devices:
