@@ -26,7 +26,7 @@ __all__ = ["MERGE_PATCH", "Answer", "ApiAway", "KubernetesApi", "path_of"]
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 LONGEST_ANSWER: Final = 16 << 20
-"""Bytes: 250 pods of 15 kB, and as much again three times."""
+"""Bytes; a longer one is refused."""
 
 _PIECE: Final = 64 << 10
 _AWAY: Final = {401, 408, 429}
