@@ -142,8 +142,17 @@ def temperatures(network: JobNet, data: Dataset, rows: I64) -> dict[str, float]:
     """
     losses = {tier: _losses(data, list(predict(network, data, _some(data.showing(rows, groups)), groups, _LONGEST)))
               for tier, groups in TIERS.items()}  # fmt: skip
-    best = {tier: float(_GRID[loss.argmin()]) for tier, loss in losses.items()}
-    return best | {"": float(_GRID[sum(losses.values(), np.zeros(len(_GRID))).argmin()])}
+    best = {tier: _least(loss) for tier, loss in losses.items()}
+    return best | {"": _least(sum(losses.values(), np.zeros(len(_GRID))))}
+
+
+def _least(loss: F64) -> float:
+    """Where a loss over the grid is least, by a parabola: two points of the grid as good as each other are no leap."""
+    at = min(max(int(loss.argmin()), 1), len(_GRID) - 2)
+    left, middle, right = loss[at - 1 : at + 2]
+    bend = left - 2 * middle + right
+    shift = min(max((left - right) / (2 * bend), -1.0), 1.0) if bend > 0 else float(loss.argmin() - at)
+    return float(_GRID[at] * (_GRID[at + 1] / _GRID[at]) ** shift)
 
 
 def _losses(data: Dataset, said: Sequence[Said]) -> F64:
