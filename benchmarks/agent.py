@@ -228,7 +228,7 @@ def page(found: dict[str, Any]) -> str:
         "| --- | --- | --- | --- | --- |", *cost, "",
         "Readers of code begin with saved-up time (120 s), of which they had taken",
         f"{max(it['readers_s_since_start'].values()):.0f} s at the end; in the long run they take `code_cpu_ratio`,",
-        "0.5 %, at most, and nothing where no code is new: [agent_growth.md](agent_growth.md) has the hours.", "",
+        "0.5 %, at most; each process is read again every half hour: [agent_growth.md](agent_growth.md).", "",
         f"Over {long['hours']:g} hours, the clock set forward, {long['jobs']} jobs: "
         f"{1e3 * long['cpu_s_a_tick']:.1f} ms of",
         f"CPU a tick; resident each half hour: {hours} MiB (with the trace that is replayed, which the program on",
