@@ -78,6 +78,12 @@ class Site:
         """What policy knew of it last."""
         return next(one for one in self.rig.agent.show._seen if one.job.key == self.keys[who])
 
+    def sees_all(self) -> bool:
+        """Whether policy knows of each by now."""
+        return set(self.keys) == set(self.callers) and set(self.keys.values()) <= {
+            one.job.key for one in self.rig.agent.show._seen
+        }
+
     def strangers(self) -> set[str]:
         """Jobs that use a libcuda beside this test."""
         ours = {caller.pid for caller in self.callers.values()}
@@ -111,7 +117,7 @@ def site(rig: Any, cubins: dict[str, Path], tmp_path: Path, monkeypatch: pytest.
             callers = {one: stack.enter_context(stand_in.Caller(program, library, prefix=("setsid",))) for one in who}
             made = Site(rig, callers)
             pids = {caller.pid for caller in callers.values()}
-            made.play(run, lambda: pids <= {key.pid for key in users(made.parts)})
+            made.play(run, lambda: pids <= {key.pid for key in users(made.parts)} and made.sees_all())
             for one, caller in callers.items():  # names are known from then on
                 caller.ask(f"load {cubins[one]}")
                 caller.launch(caller.find(WORK[one][1]), 10_000_000, 1_000_000)

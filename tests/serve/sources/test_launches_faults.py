@@ -124,9 +124,10 @@ def test_a_deleted_library_and_one_in_a_container_are_found_and_let_go(built, im
 
 def test_a_library_that_is_probed_twice_counts_once(built, image, tmp_path):
     library, program = built
-    with Watch(library) as watch, stand_in.Caller(program, library) as caller:
+    with Watch(library, burst_s=2.0) as watch, stand_in.Caller(program, library) as caller:
         libraries = watch.source._tracer.libraries
-        (known,) = libraries.libraries.values()
+        watch.knows(caller.pid)
+        known = libraries.libraries[watch.users(caller.pid)[caller.pid]]
         twin = launches_libraries.Library(libraries._probes(99), os.dup(known.file), known.offsets, standing=True)
         twin.always, _ = twin.uprobes.attach(twin.path, twin.offsets, ALWAYS)
         libraries.libraries = {**libraries.libraries, "ff:ff:1": twin}
