@@ -1,0 +1,1 @@
+"""What `hashwarden top` shows on a terminal: read from an agent or a service, laid out, kept current."""
