@@ -15,7 +15,7 @@ GPU_PYTHON ?= python3
 OUT ?= gpu-results
 LIMIT ?= 520
 
-.PHONY: help dev demo test lint format bench gpu clean FORCE
+.PHONY: help dev demo test lint format bench site gpu clean FORCE
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make lint    the checks of 'make test' without the tests"
 	@echo "make format  lay out the code as the checks want it"
 	@echo "make bench   run the benchmarks, write benchmarks/results"
+	@echo "make site    make build/site/index.html from docs/"
 	@echo "make gpu     on a machine with a GPU: all tests and benchmarks that need one, into OUT=folder, in LIMIT=520 s; ONLY='LEG ...' for some"
 	@echo "make dev     set up only"
 
@@ -47,7 +48,7 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "== installing what training, tests and checks need"
 	@cpu=$$($(BIN)/python -c "import urllib.request as u; u.urlopen('$(TORCH_INDEX)/torch/', timeout=5)" 2>/dev/null \
 		&& echo "--extra-index-url $(TORCH_INDEX)"); \
-	$(INSTALL) $$cpu $(EDITABLE) '.[train,node,kubernetes,attest,otel,ray,cuda13,dev]'
+	$(INSTALL) $$cpu $(EDITABLE) '.[train,node,api,top,report,kubernetes,attest,otel,ray,cuda13,docs,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/links.stamp: $(VENV)/files
@@ -77,6 +78,10 @@ test: lint
 
 bench: dev
 	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
+
+site: dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/site-doctrees docs build/site
+	@echo "build/site/index.html"
 
 gpu:
 	@$(GPU_PYTHON) benchmarks/gpu/run.py --out $(OUT) --limit $(LIMIT) $(addprefix --only ,$(ONLY))

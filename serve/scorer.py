@@ -9,10 +9,12 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
+from hashwarden.errors import CheckError
 from hashwarden.kernels.sass.table import MixTable
 from hashwarden.model.kernel.decide import decide
 from hashwarden.model.kernel.features import FEATURE_NAMES, features_of
 from hashwarden.model.kernel.joint import own_log_odds, sigmoid
+from hashwarden.model.kernel.known_answers import TOLERANCE, answers_path, read_answers
 from hashwarden.model.kernel.metadata import read_metadata
 from hashwarden.model.kernel.reasons import reasons_of
 from hashwarden.model.kernel.rule import FileRule
@@ -53,12 +55,12 @@ class KernelScorer:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        path = path or shipped_model()
-        self._opened = open_session(path, "kernel.onnx")
-        self._session = self._opened.session
-        self.metadata = read_metadata(self._opened.properties, str(path))
+        self.path = path or shipped_model()
+        self._opened = open_session(self.path, "kernel.onnx")
+        self.session = self._opened.session
+        self.metadata = read_metadata(self._opened.properties, str(self.path))
         families: Ends = {"families": ["kernels", len(self.metadata.families)]}
-        check_ends(self._session, _INPUTS, {**_OUTPUTS, **families}, str(path))
+        check_ends(self.session, _INPUTS, {**_OUTPUTS, **families}, str(self.path))
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -70,9 +72,31 @@ class KernelScorer:
         """The file rule that belongs to this model."""
         return self.metadata.rule
 
+    def self_test(self) -> None:
+        """Give the known answers again.
+
+        Raises
+        ------
+        CheckError
+            If an answer differs: then this installation must not judge anything.
+        ModelError
+            If the known answers are missing, damaged or of another model.
+        """
+        known = read_answers(answers_path(self.path), self._opened.sha256)
+        wanted = (known.groups, known.families, known.novelty)
+        for name, mine, theirs in zip(("groups", "families", "novelty"), self.run(known.features), wanted, strict=True):
+            same = mine.shape == theirs.shape
+            worst = float((np.abs(mine - theirs) / np.maximum(1, np.abs(theirs))).max()) if same else np.inf
+            if not worst <= TOLERANCE:
+                raise CheckError(
+                    f"{name} that differ from the known answers by {worst:.2g}", f"at most {TOLERANCE}",
+                    "Install hashwarden and onnxruntime again; do not act on verdicts of this installation.",
+                    where=str(self.path),
+                )  # fmt: skip
+
     def run(self, features: F32) -> tuple[F32, F32, F32]:
         """The raw outputs: group log-probabilities (N, 3), family probabilities (N, M), novelty (N,)."""
-        groups, families, novelty = self._session.run(["groups", "families", "novelty"], {"features": features})
+        groups, families, novelty = self.session.run(["groups", "families", "novelty"], {"features": features})
         return groups, families, novelty
 
     def probabilities(self, groups: F32) -> tuple[F64, F64, F64]:

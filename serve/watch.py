@@ -78,6 +78,7 @@ class _Job:
     ticked_s: float = 0.0
     told: tuple[State, Blind] | None = None
     deciding: tuple[Deciding, ...] = ()
+    decided_s: tuple[float, float] | None = None
     tier: int = -1
     groups: Bools = field(default_factory=_NONE.copy)
     lost: Bools = field(default_factory=_NONE.copy)
@@ -161,17 +162,29 @@ class JobWatch:
                 job.last_s, job.ticked_s = sample.time_s, 0.0
         return self._changed(dict(zip([sample.job for sample in samples], state.each(), strict=True)))
 
-    def tick(self, time_s: float, jobs: Iterable[str] | None = None) -> list[JobVerdict]:
+    def tick(
+        self, time_s: float, jobs: Iterable[str] | None = None, behind: Mapping[str, float] | None = None
+    ) -> list[JobVerdict]:
         """Say what time it is, on the samples' clock, for jobs that gave no sample: silence is no innocence.
+
+        Parameters
+        ----------
+        time_s : float
+        jobs : iterable of str, optional
+            All if None.
+        behind : mapping of str to float, optional
+            By how many seconds the clock of a job's samples is behind `time_s`; 0 for those that are not named.
 
         Returns
         -------
         list of JobVerdict
             As `step`.
         """
-        names = [n for n in (self._jobs if jobs is None else jobs) if self._jobs[n].since(time_s) > 0]
+        lags = behind or {}
+        passed = {n: self._jobs[n].since(time_s - lags.get(n, 0.0)) for n in (self._jobs if jobs is None else jobs)}
+        names = [name for name, seconds in passed.items() if seconds > 0]
         chosen = [self._jobs[name] for name in names]
-        quiet = np.array([job.since(time_s) - job.ticked_s for job in chosen])
+        quiet = np.array([passed[name] - self._jobs[name].ticked_s for name in names])
         if not chosen:
             return []
         blind = np.full(len(chosen), Blind.STALE, np.int8)
@@ -179,8 +192,8 @@ class JobWatch:
         rows = np.array([job.row for job in chosen])
         late = np.maximum(quiet, 0.0)
         state = self._evidence.update(none, late, np.array([job.tier for job in chosen]), blind, rows=rows)
-        for job in chosen:
-            job.ticked_s = max(job.ticked_s, job.since(time_s))
+        for name, job in zip(names, chosen, strict=True):
+            job.ticked_s = max(job.ticked_s, passed[name])
         return self._changed(dict(zip(names, state.each(), strict=True)))
 
     def verdict(self, job: str) -> JobVerdict:
@@ -289,7 +302,8 @@ class JobWatch:
             if here != job.told:
                 before = State.ABSTAIN if job.told is None else job.told[0]
                 if now.state > max(before, State.CLEAR):
-                    job.deciding = job.window.decided(self._scorer)
+                    job.deciding, end_s = job.window.decided(self._scorer), job.last_s or 0.0
+                    job.decided_s = (end_s - job.window.seconds, end_s) if job.deciding else None
                 job.told = here
                 told.append(self._verdict(name, now))
         return told
@@ -315,6 +329,7 @@ class JobWatch:
             alpha=self._alpha,
             reasons=(*reasons_of(now, job.deciding, self._alpha, likeliest), *lost),
             deciding=job.deciding,
+            decided_s=job.decided_s,
             tier=self._calibration.names[job.tier] if job.tier >= 0 else "",
             novelty=round(float(means[-1]), 3) if scored else 0.0,
             model=self._identity,

@@ -37,6 +37,11 @@ class Window:
         self._next: F32 | None = None
         self._waited = SPACING_S
 
+    @property
+    def seconds(self) -> float:
+        """What is kept, from its first sample to its last."""
+        return sum(waited for _, _, waited in self._parts[1:])
+
     def add(self, sample: F32, mask: Bools, dt: float, state: F32) -> None:
         """Take a sample, and the network's state before it."""
         self._waited += dt

@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group(together))
 
 
-REAL = ("bpf", "slurm")
+REAL = ("bpf", "slurm", "chromium")
 """Markers of tests with real components, which a machine that sets HASHWARDEN_NO_SKIP has."""
 
 

@@ -80,6 +80,8 @@ class JobVerdict(BaseModel):
         In words, strongest first.
     deciding : tuple of Deciding
         What decided the score; looked at when the state rises, and kept.
+    decided_s : tuple of float, optional
+        Begin and end of the samples that `deciding` was found in, on the clock of the samples; None if there are none.
     tier : str
         What was seen; empty if that is calibrated for nothing.
     novelty : float
@@ -102,6 +104,7 @@ class JobVerdict(BaseModel):
     alpha: float
     reasons: tuple[str, ...]
     deciding: tuple[Deciding, ...]
+    decided_s: tuple[float, float] | None = None
     tier: str
     novelty: float
     model: Mapping[str, str]

@@ -184,11 +184,13 @@ class Agent:
         self.metrics.totals["jobs_begun", ()] += len(changes.began)
         for job in changes.began:
             self._take_up(job)
+            self.show.began(job.key)
             said("info", "a job began", job=job.key, user=job.user, account=job.account, gpus=len(job.gpus))
         if self.parts.clocks.monotonic() - self._began_s > KEPT_S:
             self._kept = {}
         self._left.tidy(parts.clocks.monotonic())
         for job in changes.ended:
+            self.show.ended(job.key, parts.clocks.unix())
             held = parts.judge.end(job.key)
             if parts.table.may_go_on(job.key):
                 self._left.put(held, parts.clocks.monotonic())

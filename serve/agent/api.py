@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol, final
 
 from hashwarden.errors import HashwardenError, UsageError
-from hashwarden.serve.agent.web import Answer, Peer, json_answer
+from hashwarden.serve.agent.web import Answer, Peer, Request, foreign, json_answer
 from hashwarden.serve.scan.text import printable
 
 __all__ = ["Api", "Probes", "View", "name_of", "socket_access"]
@@ -29,7 +29,12 @@ class View(Protocol):
     def ready(self) -> Mapping[str, Any]: ...  # noqa: D102
     def metrics(self) -> bytes: ...  # noqa: D102
     def status(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def gpus(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
     def jobs(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
+    def ended_jobs(self, gpu: str = "", user: str = "") -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
+    def job(self, key: str) -> Mapping[str, Any] | None: ...  # noqa: D102
+    def channels(self, key: str, gpu: str, names: Sequence[str] = ()) -> Mapping[str, Any] | None: ...  # noqa: D102
+    def kernels(self, key: str) -> Mapping[str, Any] | None: ...  # noqa: D102
     def cases(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
     def case(self, id_: str) -> Mapping[str, Any] | None: ...  # noqa: D102
     def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]: ...  # noqa: D102
@@ -68,12 +73,11 @@ class Probes:
     def __init__(self, view: View) -> None:
         self._view = view
 
-    def __call__(self, method: str, path: str, body: bytes, peer: Peer) -> Answer:
+    def __call__(self, request: Request) -> Answer:
         """Answer."""
-        del body, peer
-        if method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD"):
             return json_answer(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "GET only"})
-        match path:
+        match request.path:
             case "/metrics":
                 kind = "text/plain; version=0.0.4; charset=utf-8"
                 return Answer(HTTPStatus.OK, self._view.metrics(), kind)
@@ -82,7 +86,7 @@ class Probes:
             case "/readyz":
                 found = self._view.ready()
                 return _health(bool(found["ready"]), found)
-        return _missing(path)
+        return _missing(request.path)
 
 
 @final
@@ -100,43 +104,53 @@ class Api:
         self._view, self._approvers = view, approvers
         self._probes = Probes(view)
 
-    def __call__(self, method: str, path: str, body: bytes, peer: Peer) -> Answer:
+    def __call__(self, request: Request) -> Answer:
         """Answer; only those who may approve see cases and jobs, for they name people."""
-        if not path.startswith("/v1/"):
-            return self._probes(method, path, body, peer)
-        if not self._may(peer):
+        if not request.path.startswith("/v1/"):
+            return self._probes(request)
+        if refusal := foreign(request):
+            return json_answer(HTTPStatus.FORBIDDEN, {"error": refusal, "expected": "the agent's own pages"})
+        if not self._may(request.peer):
             expected = "root, " + ", ".join(self._approvers)
-            return json_answer(HTTPStatus.FORBIDDEN, {"error": f"{name_of(peer.uid)} may not", "expected": expected})
-        if method == "POST":
-            return self._decide(path, body, peer)
-        return (
-            self._show(path)
-            if method == "GET"
-            else json_answer(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "GET or POST"})
-        )
+            who = name_of(request.peer.uid)
+            return json_answer(HTTPStatus.FORBIDDEN, {"error": f"{who} may not", "expected": expected})
+        if request.method == "POST":
+            return self._decide(request)
+        if request.method != "GET":
+            return json_answer(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "GET or POST"})
+        return self._show(request)
 
-    def _show(self, path: str) -> Answer:
+    def _show(self, request: Request) -> Answer:
+        view, query = self._view, request.query
         pages: dict[str, Callable[[], Any]] = {
-            "/v1/status": self._view.status,
-            "/v1/jobs": lambda: {"jobs": list(self._view.jobs())},
-            "/v1/cases": lambda: {"cases": list(self._view.cases())},
+            "/v1/status": view.status,
+            "/v1/gpus": lambda: {"gpus": list(view.gpus())},
+            "/v1/jobs": lambda: {"jobs": list(view.jobs())},
+            "/v1/ended": lambda: {"jobs": list(view.ended_jobs(query.get("gpu", ""), query.get("user", "")))},
+            "/v1/job": lambda: view.job(query.get("key", "")),
+            "/v1/job/channels": lambda: view.channels(query.get("key", ""), query.get("gpu", ""), _names(query)),
+            "/v1/job/kernels": lambda: view.kernels(query.get("key", "")),
+            "/v1/cases": lambda: {"cases": list(view.cases())},
         }
-        if path in pages:
-            return json_answer(HTTPStatus.OK, pages[path]())
-        match = _CASE.fullmatch(path)
-        if match is None or match[2] is not None:
-            return _missing(path)
-        case = self._view.case(match[1])
-        if case is None:
-            return json_answer(HTTPStatus.NOT_FOUND, {"error": f"no case is called {match[1]}"})
-        return json_answer(HTTPStatus.OK, case)
-
-    def _decide(self, path: str, body: bytes, peer: Peer) -> Answer:
-        match = _CASE.fullmatch(path)
-        if match is None or match[2] is None:
-            return _missing(path)
+        match = _CASE.fullmatch(request.path)
+        if match is not None and match[2] is None:
+            return _found(view.case(match[1]), f"no case is called {match[1]}")
+        if request.path not in pages:
+            return _missing(request.path)
         try:
-            case = self._view.decide(match[1], match[2], name_of(peer.uid), _reason(body))
+            page = pages[request.path]()
+        except UsageError as error:
+            return json_answer(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        return _found(page, f"no job is called {printable(query.get('key', '')[:100])!r}")
+
+    def _decide(self, request: Request) -> Answer:
+        match = _CASE.fullmatch(request.path)
+        if match is None or match[2] is None:
+            return _missing(request.path)
+        if self._view.case(match[1]) is None:
+            return json_answer(HTTPStatus.NOT_FOUND, {"error": f"no case is called {match[1]}"})
+        try:
+            case = self._view.decide(match[1], match[2], name_of(request.peer.uid), _reason(request.body))
         except UsageError as error:
             return json_answer(HTTPStatus.CONFLICT, {"error": str(error)})
         except HashwardenError as error:
@@ -171,6 +185,14 @@ def _reason(body: bytes) -> str:
 
 def _health(well: bool, found: Mapping[str, Any]) -> Answer:
     return json_answer(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, found)
+
+
+def _names(query: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for name in query.get("names", "").split(",") if name)
+
+
+def _found(page: object, otherwise: str) -> Answer:
+    return json_answer(HTTPStatus.NOT_FOUND, {"error": otherwise}) if page is None else json_answer(HTTPStatus.OK, page)
 
 
 def _missing(path: str) -> Answer:

@@ -86,7 +86,7 @@ class Parts:
         return self.config.schedulers.node or platform.node()
 
 
-def build(config: Config, clocks: Clocks | None = None) -> Parts:
+def build(config: Config, clocks: Clocks | None = None, inbox: object = None) -> Parts:
     """Take all steps.
 
     Parameters
@@ -94,6 +94,8 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
     config : Config
     clocks : Clocks, optional
         The machine's, or a drill's, if None.
+    inbox : Inbox, optional
+        What the source and the provider ``pushed`` read (`hashwarden.serve.inbox.inbox`).
 
     Raises
     ------
@@ -112,7 +114,7 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
     policy = steps.run("load the policy", lambda: policy_of(config.policy))
     scorer = steps.run("load the model", lambda: JobScorer(config.model or model_in_service()))
     self_test = steps.run("self-test on known answers", lambda: tested(scorer))
-    table = steps.run("know jobs", lambda: _table(config, clocks, runners), JobTable.close)
+    table = steps.run("know jobs", lambda: _table(config, clocks, runners, inbox), JobTable.close)
     cases = steps.run("open the cases", lambda: CaseStore(folder.part("cases")))
     engine = Engine(policy, cases, audit, {"model": scorer.identity["sha256"]})
     throttle = PowerThrottle(folder.part("power"), table.jobs_on)
@@ -122,7 +124,7 @@ def build(config: Config, clocks: Clocks | None = None) -> Parts:
                                           clock=clocks.unix, forbids=engine.forbids), ActionQueue.close)  # fmt: skip
     acting = steps.run("ask schedulers", lambda: Acting(queue, clocks.unix), Acting.close, alongside=True)
     board = LaunchBoard()
-    options, known = _options(config, clocks, table, board)
+    options, known = _options(config, clocks, table, board, inbox)
     runner = steps.run("make the sources", lambda: Runner(makers(config.sources.names, options)), Runner.close,
                        alongside=True)  # fmt: skip
     runners.append(runner)
@@ -202,13 +204,14 @@ def model_in_service() -> Path | None:
     return ModelStore(default_store()).current()
 
 
-def _table(config: Config, clocks: Clocks, runners: Sequence[Runner]) -> JobTable:
+def _table(config: Config, clocks: Clocks, runners: Sequence[Runner], inbox: object) -> JobTable:
     """The table of jobs; the runner of the sources, whose labels it may use, is made after it."""
     options = JobOptions(
         node=config.schedulers.node, gpustat=config.jobs.gpustat, pod_resources=config.jobs.pod_resources,
         timeout_s=config.schedulers.timeout_s, gpustat_uids=frozenset(config.jobs.gpustat_uids),
         every_s=config.jobs.every_s, soonest_s=config.jobs.soonest_s, driver=config.jobs.driver,
         kubeconfig=config.schedulers.kubeconfig, labels=lambda: runners[0].labels if runners else {},
+        inbox=inbox,
     )  # fmt: skip
     return JobTable(providers(config.jobs.providers, options), clock=clocks.monotonic)
 
@@ -232,7 +235,9 @@ def _recover(throttle: PowerThrottle, engine: Engine) -> None:
         said("error", "power limits could not be put back", error=str(error))
 
 
-def _options(config: Config, clocks: Clocks, table: JobTable, board: LaunchBoard) -> tuple[Options, dict[str, int]]:
+def _options(
+    config: Config, clocks: Clocks, table: JobTable, board: LaunchBoard, inbox: object
+) -> tuple[Options, dict[str, int]]:
     """What the sources are told, and where to put the architectures of the devices once they are known."""
     section = config.sources
     known: dict[str, int] = {}
@@ -242,6 +247,7 @@ def _options(config: Config, clocks: Clocks, table: JobTable, board: LaunchBoard
         burst_s=section.burst_s, every_s=section.every_s,
         dcgm_url=section.dcgm_url, prometheus_url=section.prometheus_url, clock=clocks.monotonic, unix=clocks.unix,
         code_cpu_ratio=section.code_cpu_ratio, architecture=lambda gpu: known.get(gpu, 0),
+        inbox=inbox,
     )  # fmt: skip
     return options, known
 

@@ -6,30 +6,22 @@ lists and tables are JSON there.
 
 from __future__ import annotations
 
-import difflib
-import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from hashwarden.errors import UsageError
+from hashwarden.serve.settings import Section, load_settings
 
-__all__ = ["CONFIG_PATH", "MOST_BYTES", "Config", "LogSection", "TelemetrySection", "config_schema", "load_config"]
+__all__ = ["CONFIG_PATH", "Config", "LogSection", "TelemetrySection", "config_schema", "load_config"]
 
 CONFIG_PATH: Final = Path("/etc/hashwarden/agent.toml")
-MOST_BYTES: Final = 1 << 20
 _PREFIX: Final = "HASHWARDEN_AGENT__"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 @final
-class SourcesSection(_Section):
+class SourcesSection(Section):
     """Where samples come from."""
 
     names: tuple[str, ...] = Field(default=("nvml",), description="Sources to read, see `hashwarden agent --list`.")
@@ -48,7 +40,7 @@ class SourcesSection(_Section):
 
 
 @final
-class JobsSection(_Section):
+class JobsSection(Section):
     """How GPUs and processes become jobs."""
 
     providers: tuple[str, ...] = Field(
@@ -65,7 +57,7 @@ class JobsSection(_Section):
 
 
 @final
-class SchedulersSection(_Section):
+class SchedulersSection(Section):
     """Who is asked to act."""
 
     names: tuple[str, ...] = Field(default=(), description="slurm, kubernetes, process; none if empty.")
@@ -86,7 +78,7 @@ class SchedulersSection(_Section):
 
 
 @final
-class HttpSection(_Section):
+class HttpSection(Section):
     """What the agent answers on."""
 
     listen: str = Field(
@@ -101,7 +93,7 @@ class HttpSection(_Section):
 
 
 @final
-class LogSection(_Section):
+class LogSection(Section):
     """What the agent says."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -110,7 +102,7 @@ class LogSection(_Section):
 
 
 @final
-class EvidenceSection(_Section):
+class EvidenceSection(Section):
     """What is kept for a case."""
 
     minutes: float = Field(default=10.0, ge=1, le=60, description="Raw samples kept of each job.")
@@ -120,7 +112,7 @@ class EvidenceSection(_Section):
 
 
 @final
-class AuditSection(_Section):
+class AuditSection(Section):
     """The audit log."""
 
     key: Path | None = Field(
@@ -141,14 +133,14 @@ class AuditSection(_Section):
 
 
 @final
-class TelemetrySection(_Section):
+class TelemetrySection(Section):
     """OpenTelemetry."""
 
     otlp_endpoint: str = Field(default="", description="Where metrics are sent by OTLP over HTTP; nowhere if empty.")
     interval_s: float = Field(default=60.0, ge=5, le=3600)
 
 
-class Config(_Section):
+class Config(Section):
     """All of it. See docs/operations.md."""
 
     period_s: float = Field(default=1.0, ge=0.1, le=60, description="Seconds between samples.")
@@ -195,68 +187,4 @@ def load_config(path: Path | None = None, flags: Mapping[str, Any] | None = None
     """
     if path is None and CONFIG_PATH.is_file():
         path = CONFIG_PATH
-    merged = _over(_over({} if path is None else _read(path), _environment()), flags or {})
-    try:
-        return Config(**merged)
-    except ValidationError as error:
-        raise _refused(error, path) from None
-
-
-def _environment() -> dict[str, Any]:
-    """What the environment says; where it says nothing, the library that reads it (40 ms, 3 MB) is not loaded."""
-    if not any(name.upper().startswith(_PREFIX) for name in os.environ):
-        return {}
-    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
-
-    class Environment(BaseSettings, Config):
-        model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__")
-
-    try:
-        return EnvSettingsSource(Environment)()
-    except SettingsError as error:
-        raise UsageError(str(error), "JSON for lists and tables in the environment", "Correct it.") from None
-
-
-def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """`low` with what `high` says put over it, section by section."""
-    merged = dict(low)
-    for name, value in high.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _over(merged[name], value) if both else value
-    return merged
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
-            raise UsageError("more than 1 MiB", "a configuration", "Name another file.", where=str(path))
-        return tomllib.loads(raw.decode())
-    except OSError as error:
-        raise UsageError(
-            f"it cannot be read ({error.strerror})", "a TOML file", "Correct --config.", where=str(path)
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(error), "TOML", "Correct it.", where=str(path)) from None
-
-
-def _refused(error: ValidationError, path: Path | None) -> UsageError:
-    """The first thing that is wrong; its place, and what was probably meant."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _known(first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1)
-        remedy = f"Did you mean {near[0]!r}?" if near else "See: hashwarden agent --schema"
-        return UsageError(f"unknown key {place!r}", "one of " + ", ".join(known), remedy, where=str(path or ""))
-    value = repr(first["input"])[:80]
-    return UsageError(f"{place} = {value}", first["msg"], "Correct it.", where=str(path or ""))
-
-
-def _known(place: tuple[int | str, ...]) -> list[str]:
-    fields = Config.model_fields
-    for part in place:
-        kind = fields[str(part)].annotation
-        fields = getattr(kind, "model_fields", {})
-    return sorted(fields)
+    return load_settings(Config, path, _PREFIX, flags, "hashwarden agent --schema")

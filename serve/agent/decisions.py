@@ -114,13 +114,9 @@ class Decisions:
         ))  # fmt: skip
 
     def _code_of(self, job: str) -> dict[str, Any]:
-        """The kernels that weigh most, with the hashes of their code."""
-        found: dict[str, Any] = {}
-        for kernel in self._parts.runner.evidence(job):
-            if is_dataclass(kernel) and not isinstance(kernel, type):
-                fields = asdict(kernel)
-                found[str(fields.pop("name", len(found)))] = fields
-        return found
+        """The kernels that weigh most, with the hashes of their code; a list, for jobs choose their names."""
+        found = self._parts.runner.evidence(job)
+        return {"kernels": [asdict(each) for each in found if is_dataclass(each) and not isinstance(each, type)]}
 
     def _count(self, outcome: Outcome) -> None:
         self._metrics.totals["actions", (("result", outcome.result.value),)] += 1

@@ -58,6 +58,10 @@ class JobSample:
         Whether other jobs are on this GPU.
     code_hidden : bool
         Whether its machine code was left out, for too little of what it launches is known (`LEAST_KNOWN`).
+    heard_s : float, optional
+        When it was handed over, on the monotonic clock, if `time_s` runs by the clock of somebody else.
+    every_s : float
+        How often samples are handed over, if that is seldomer than they are made; 0 if it is not.
     """
 
     job: Job
@@ -67,6 +71,8 @@ class JobSample:
     values: F32
     shared: bool
     code_hidden: bool = False
+    heard_s: float | None = None
+    every_s: float = 0.0
 
 
 def joined(readings: Sequence[Reading], jobs_on: Callable[[str], Sequence[Job]], within_s: float) -> list[JobSample]:
@@ -124,7 +130,8 @@ def _sample(job: Job, gpu: str, parts: Sequence[Reading], others: int) -> JobSam
         values = {name: value for name, value in values.items() if name not in _CODE}
     latest = max(parts, key=lambda reading: reading.time_s)
     shared = bool(others) or _known(values) > 0
-    return JobSample(job, gpu, latest.time_s, latest.unix_s, vector(values), shared, hidden)
+    return JobSample(job, gpu, latest.time_s, latest.unix_s, vector(values), shared, hidden, latest.heard_s,
+                     latest.every_s)  # fmt: skip
 
 
 def _known(values: Mapping[str, float]) -> float:

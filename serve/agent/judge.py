@@ -60,7 +60,9 @@ class Watched:
     evidence : JobEvidence
         As it stands.
     last_s, spacing_s : float
-        When the last sample came, and the time between the last two.
+        The time of the last sample, and the time between the last two, by the clock of whoever took them.
+    heard_s : float
+        When the last one came.
     counted_s : float
         Up to when its GPU time was counted.
     refreshed_s : float
@@ -74,6 +76,8 @@ class Watched:
         Which session of the job the last sample was of; see `hashwarden.serve.agent.trials`.
     borrowed : bool
         Whether the verdict rests on sessions before that one alone.
+    anew : bool
+        Whether nothing was heard of it since its evidence was taken up.
     """
 
     job: Job
@@ -81,6 +85,7 @@ class Watched:
     verdict: JobVerdict
     evidence: JobEvidence
     last_s: float
+    heard_s: float
     counted_s: float
     refreshed_s: float
     spacing_s: float = math.nan
@@ -90,15 +95,21 @@ class Watched:
     code_s: float = -math.inf
     session: str = ""
     borrowed: bool = False
+    anew: bool = False
 
     @property
     def blind(self) -> Blindness | None:
         """Why nothing can be said of it now."""
-        return _BLIND.get(self.evidence.blind)
+        return Blindness.STALE if self.anew else _BLIND.get(self.evidence.blind)
+
+    @property
+    def behind_s(self) -> float:
+        """By how much the clock of its samples is behind that of this program."""
+        return self.heard_s - self.last_s
 
     @property
     def quiet_s(self) -> float:
-        """Silence after which its samples are missing."""
+        """Silence after which samples of it are missing."""
         known = 0.0 if math.isnan(self.spacing_s) else 3 * self.spacing_s
         return min(max(QUIET_S, known), _SLOWEST_S)
 
@@ -154,8 +165,9 @@ class Judge:
             self._keep(sample, time_s)
         for one in self._watched.values():
             one.on = one.gpu in on.get(one.job.key, ())
-        quiet = [name for name, one in self._watched.items() if one.on and time_s - one.last_s > one.quiet_s]
-        told += self._watch.tick(time_s, self._trials.rows(quiet))
+        quiet = [name for name, one in self._watched.items() if one.on and time_s - one.heard_s > one.quiet_s]
+        behind = {name: self._watched[name].behind_s for name in quiet}
+        told += self._watch.tick(time_s, self._trials.rows(quiet), self._trials.of_rows(behind))
         cut = self._trials.settle()
         changed = {verdict.job: verdict for verdict in self._trials.of_sequences(told)}
         names, slept = list(self._watched), self._has_slept(time_s)
@@ -222,11 +234,12 @@ class Judge:
             return False
         job, gpu = split(name)
         self._watched[name] = self._new(name, jobs[job], gpu, time_s)
+        self._watched[name].anew = True
         return True
 
     def _is_later(self, sample: JobSample) -> bool:
         known = self._watched.get(_name(sample))
-        return known is None or sample.time_s > known.last_s
+        return known is None or known.anew or sample.time_s > known.last_s
 
     def _is_foreign(self, sample: JobSample, time_s: float) -> bool:
         """Whether others use the GPU, and the job's own code does not say that it is the one that mines.
@@ -242,7 +255,7 @@ class Judge:
 
     def _new(self, name: str, job: Job, gpu: str, time_s: float) -> Watched:
         verdict, evidence = self._watch.verdict(name), self._watch.evidence(name)
-        return Watched(job, gpu, verdict, evidence, time_s, time_s, time_s, session=job.key)
+        return Watched(job, gpu, verdict, evidence, time_s, time_s, time_s, time_s, session=job.key)
 
     def _forget(self, name: str) -> None:
         self._trials.forget(name)
@@ -273,16 +286,19 @@ class Judge:
         one = self._watched.get(name)
         if one is None:
             one = self._watched[name] = self._new(name, sample.job, sample.gpu, time_s)
-            one.last_s, one.session = sample.time_s, session_of(sample.job)
-        else:
-            one.spacing_s, one.last_s = sample.time_s - one.last_s, sample.time_s
+            one.session = session_of(sample.job)
+        elif not one.anew:
+            one.spacing_s = max(sample.time_s - one.last_s, sample.every_s)
+        one.last_s, one.anew = sample.time_s, False
+        one.heard_s = sample.time_s if sample.heard_s is None else sample.heard_s
         one.job, one.shared = sample.job, sample.shared
         code = float(sample.values[_CODE])
         if not math.isnan(code):
-            one.code_mining, one.code_s = code, sample.time_s
+            one.code_mining, one.code_s = code, one.heard_s
 
     def _refresh(self, name: str, one: Watched, changed: JobVerdict | None, time_s: float) -> None:
-        if changed is not None or time_s - one.refreshed_s >= _REFRESH_S:
+        old = time_s - one.refreshed_s >= _REFRESH_S or one.last_s - one.verdict.time_s >= _REFRESH_S
+        if changed is not None or old:
             one.verdict, one.refreshed_s = changed or self._trials.verdict(name), time_s
 
     def _has_slept(self, time_s: float) -> bool:

@@ -14,6 +14,7 @@ from hashwarden.serve.agent.config import Config
 from hashwarden.serve.agent.logs import set_up
 from hashwarden.serve.agent.telemetry import Telemetry
 from hashwarden.serve.agent.web import Handler, Server
+from hashwarden.serve.pages.mount import mounted
 
 __all__ = ["Service"]
 
@@ -42,7 +43,7 @@ class Service:
             http = config.http
             self.probes = self._serve(http.listen, Probes(show))
             where = config.run_dir / http.socket if http.socket else ""
-            self.api = self._serve(where, Api(show, http.approvers), *socket_access(http.approvers))
+            self.api = self._serve(where, mounted(Api(show, http.approvers)), *socket_access(http.approvers))
             self.telemetry = Telemetry(config.telemetry, show)
             parts.steps.alongside(self.telemetry.close)
             self.agent.start()

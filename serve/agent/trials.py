@@ -18,7 +18,7 @@ A sequence on which no evidence is left begins anew with the next session, as an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, final
 
@@ -73,6 +73,10 @@ class Trials:
         """What is watched under these names, sessions on trial included."""
         found = list(names)
         return [*found, *(_OWN + name for name in found if name in self._open)]
+
+    def of_rows(self, values: Mapping[str, float]) -> dict[str, float]:
+        """What is said of names, for what is watched under them (`rows`)."""
+        return {**values, **{_OWN + name: value for name, value in values.items() if name in self._open}}
 
     def settle(self) -> set[str]:
         """After the samples of a tick: look at the sessions on trial. Gives the names whose sequence was dropped."""

@@ -1,10 +1,14 @@
 """The agent's HTTP: a small WSGI server with bounds on threads, time and size, on TCP and on a Unix socket.
 
 On the socket the kernel says who asks (SO_PEERCRED); on TCP nobody can do more than read /metrics and health.
+
+A browser can come to the socket through ``ssh -L``. A page of somebody else must not use it then: requests under a
+foreign name (DNS rebinding) and changes that another site asks for are refused.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import socket
@@ -12,15 +16,16 @@ import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, final
+from urllib.parse import parse_qsl
 
 from hashwarden.errors import MissingExtraError, UsageError
 from hashwarden.serve.agent.logs import said
 
-__all__ = ["BODY_BYTES", "Answer", "Handler", "Peer", "Server", "application", "json_answer"]
+__all__ = ["BODY_BYTES", "Answer", "Handler", "Peer", "Request", "Server", "application", "foreign", "json_answer"]
 
 BODY_BYTES: Final = 64 * 1024
 _THREADS: Final = 16
@@ -46,16 +51,42 @@ class Peer:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked.
+
+    Attributes
+    ----------
+    method, path : str
+        The path is decoded, without its query.
+    query : mapping of str to str
+        The first value of each name.
+    headers : mapping of str to str
+        By lower-case name.
+    body : bytes
+    peer : Peer
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    peer: Peer = Peer()
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What is answered."""
+    """What is answered; `headers` come on top of the usual ones, and win over them."""
 
     status: HTTPStatus
     body: bytes
     kind: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[str, str, bytes, Peer], Answer]
-"""From method, path, body and peer to an answer."""
+Handler = Callable[[Request], Answer]
+"""From a request to an answer."""
 
 
 def json_answer(status: HTTPStatus, value: object) -> Answer:
@@ -68,16 +99,47 @@ def application(handler: Handler) -> Callable[..., Iterable[bytes]]:
 
     def answer(environ: Mapping[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         try:
-            found = handler(environ["REQUEST_METHOD"], environ["PATH_INFO"], _body(environ), _peer(environ))
+            found = handler(_request(environ))
         except Exception as error:  # a fault of ours must not end the thread that answers
             said("error", "a request failed", path=environ.get("PATH_INFO", ""), error=repr(error))
             found = json_answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "a fault of the agent; see its log"})
-        head = [("Content-Type", found.kind), ("Content-Length", str(len(found.body))),
-                ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]  # fmt: skip
-        start(f"{found.status.value} {found.status.phrase}", head)
+        head = {"Content-Type": found.kind, "Content-Length": str(len(found.body)), "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff", **found.headers}  # fmt: skip
+        start(f"{found.status.value} {found.status.phrase}", list(head.items()))
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else found.body]
 
     return answer
+
+
+def _request(environ: Mapping[str, Any]) -> Request:
+    query = dict(reversed(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=100)))
+    headers = {name[5:].lower().replace("_", "-"): value for name, value in environ.items() if name[:5] == "HTTP_"}
+    headers["content-type"] = environ.get("CONTENT_TYPE", "")
+    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+    return Request(environ["REQUEST_METHOD"], path, query, headers, _body(environ), _peer(environ))
+
+
+def foreign(request: Request) -> str:
+    """Why a browser must not be answered, in words; empty if it may, or if it is none.
+
+    Names with a dot in them, but for addresses of the loopback, can be made to lead here by anybody.
+    """
+    host = request.headers.get("host", "")
+    if not _is_near(host.rpartition("]")[0].strip("[") or host.partition(":")[0]):
+        return f"a request to {host!r}"
+    if request.method in ("GET", "HEAD"):
+        return ""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
+    if origin is not None and origin.partition("://")[2] != host:
+        return f"a request that a page of {origin!r} made"
+    return "" if site in ("same-origin", "none") else "a request that another site made"
+
+
+def _is_near(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return "." not in name or name.endswith(".localhost")
 
 
 def _body(environ: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from hashwarden.serve.agent.joining import JobSample
 from hashwarden.serve.sources.source import F32, Device
 from hashwarden.version import __version__
 
-__all__ = ["RawWindow"]
+__all__ = ["RawWindow", "Row"]
 
 _ROW_BYTES: Final = 4 * len(CHANNELS) + 250
 """A row with what Python keeps beside it."""
@@ -54,6 +54,15 @@ class RawWindow:
         share = max(1, self._most // self._parts)
         while len(rows) > share or rows[0][0] < sample.time_s - self._seconds:
             rows.popleft()
+
+    def rows_of(self, job: str, gpu: str) -> list[Row]:
+        """What is kept of a job on a GPU, oldest first: monotonic clock, since 1970, values. From any thread."""
+        return list(self._kept.get(job, {}).get(gpu, ()))
+
+    def newest(self, job: str, gpu: str) -> Row | None:
+        """The last of them. From any thread."""
+        rows = self._kept.get(job, {}).get(gpu)
+        return rows[-1] if rows else None  # rows are taken away only after others were added
 
     def forget(self, job: str) -> None:
         """A job has ended."""

@@ -15,7 +15,7 @@ from hashwarden.serve.audit.bundle import FORMAT, MANIFEST
 from hashwarden.serve.audit.event import EventKind
 from hashwarden.serve.audit.read import Reader
 
-__all__ = ["BundleReport", "recorded_hashes", "verify_bundle"]
+__all__ = ["BundleReport", "members", "recorded_hashes", "verify_bundle"]
 
 _MOST_MEMBERS: Final = 64
 _MOST_MANIFEST: Final = 2 << 20
@@ -71,6 +71,36 @@ def verify_bundle(path: Path) -> BundleReport:
     problems += _held(manifest, found)
     sizes = {name: size for name, (size, _) in sorted(found.items())}
     return BundleReport(str(manifest.get("case", "")), digest.hexdigest(), sizes, tuple(problems))
+
+
+def members(path: Path, most: int, without: frozenset[str] = frozenset()) -> dict[str, bytes]:
+    """What a bundle holds, by name; nothing is checked here.
+
+    Parameters
+    ----------
+    path : Path
+        Of a bundle that `verify_bundle` could read.
+    most : int
+        Bytes of a member; longer ones are left out.
+    without : frozenset of str
+        Names that are left out.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        with path.open("rb") as file:
+            for number, member in enumerate(_headers(file)):
+                if number >= _MOST_MEMBERS:
+                    break
+                if member.isreg() and member.size <= most and member.name not in {*found, *without}:
+                    found[member.name] = file.read(member.size)
+    except (OSError, tarfile.TarError) as error:
+        raise _no_bundle(path, type(error).__name__) from error
+    return found
 
 
 def _read(file: BinaryIO, path: Path) -> tuple[Mapping[str, Any], dict[str, tuple[int, str]], list[str]]:

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple, final
 
 __all__ = ["UNKNOWN", "Job", "JobKind", "Owner", "ProcessKey"]
 
-JobKind = Literal["slurm", "kubernetes", "process", "gpu"]
+JobKind = Literal["slurm", "kubernetes", "process", "gpu", "pushed"]
 
 UNKNOWN: Final = ""
 """A name that is not known."""
@@ -40,7 +40,8 @@ class Job:
     ----------
     key : str
         Unique on this node and never used again, fit for a file name and a log: ``slurm:1234``, ``slurm:1234_7``,
-        ``pod:UID/CONTAINER``, ``session:BOOT:SID:STARTED``, ``gpu:UUID`` for what runs on a GPU without known owner.
+        ``pod:UID/CONTAINER``, ``session:BOOT:SID:STARTED``, ``gpu:UUID`` for what runs on a GPU without known owner,
+        ``pushed:CLUSTER:SCHEDULER:ID`` for what somebody else told of.
     kind : str
         Which scheduler knows it.
     id : str

@@ -43,6 +43,8 @@ class JobOptions:
         For the API server of Kubernetes; None for the service account of the pod, else the usual files.
     labels : callable
         What an exporter says of each device, by UUID: ``namespace``, ``pod``, ``container``, ``hpc_job``, ``hostname``.
+    inbox : object
+        For ``pushed``: the `hashwarden.serve.inbox.inbox.Inbox`.
     """
 
     node: str = ""
@@ -58,3 +60,4 @@ class JobOptions:
     pod_resources: Path = Path("/var/lib/kubelet/pod-resources")
     kubeconfig: Path | None = None
     labels: Callable[[], Mapping[str, Mapping[str, str]]] = dict
+    inbox: object = None

@@ -229,7 +229,7 @@ class Placement:
     def _linger(self, placed: Placed, time_s: float, unix_s: float) -> None:
         """Jobs of no scheduler outlive their last process for a while, and keep the time of their start."""
         for key, job in placed.by_key.items():
-            if job.kind in SCHEDULED:
+            if job.kind in SCHEDULED or job.kind == "pushed":
                 continue
             last = self._last.get(key)
             if last is None:

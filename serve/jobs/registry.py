@@ -53,6 +53,7 @@ PROVIDERS: Final[tuple[Registration, ...]] = (
     Registration("kubernetes", "kubernetes", "pods of Kubernetes", False, "kubernetes", "kubelet's socket"),
     Registration("exporter", "gpu", "jobs as dcgm-exporter's labels tell", False, "", "the source dcgm"),
     Registration("drill", "process", "a job for each device of a replayed trace", False, "", "the source replay"),
+    Registration("pushed", "pushed", "jobs as those say who push their samples", False, "", "hashwarden serve"),
     Registration("sessions", "process", "containers, logins and sessions", True, "", ""),
 )
 """All of them, in the order in which they are asked whose a process is: the first that knows is believed."""

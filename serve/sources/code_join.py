@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
+from hashwarden.model.kernel.shares import SHARES
 from hashwarden.serve.launch_board import LaunchProfile
 from hashwarden.serve.scan.text import printable, shorten
 from hashwarden.serve.sources.code_index import ROW, VALUES, Index, Rows, name_key
@@ -57,6 +58,8 @@ class LaunchedKernel:
         Of the kernel alone.
     thread_ratio : float
         Its share of the launched threads.
+    mix : dict of str to float
+        Of its instructions, weighted as in the channels ``code_NAME_ratio``; by NAME.
     """
 
     name: str
@@ -65,6 +68,7 @@ class LaunchedKernel:
     p_mining: float
     p_hash: float
     thread_ratio: float
+    mix: dict[str, float] = field(default_factory=dict)
 
 
 @final
@@ -235,8 +239,10 @@ class Joiner:
         for number in np.argsort(-joined.shares, kind="stable")[:_SHOWN].tolist():
             place, share = int(joined.places[number]), float(joined.shares[number])
             row, shown = self._rows[place], shorten(printable(self._names[place]), _SHOWN_WIDTH)
-            mining, hashing = (float(value) for value in row["values"][:2])
-            found.append(LaunchedKernel(shown, f"{int(row['code']):016x}", int(row["arch"]), mining, hashing, share))
+            mining, hashing, _, *parts = (float(value) for value in row["values"])
+            mix = {part: round(value, 4) for part, value in zip(SHARES, parts, strict=True)}
+            code, arch = f"{int(row['code']):016x}", int(row["arch"])
+            found.append(LaunchedKernel(shown, code, arch, mining, hashing, share, mix))
         return tuple(found)
 
 

@@ -51,6 +51,7 @@ SOURCES: Final[tuple[Registration, ...]] = (
     Registration("code", "the machine code of what was launched", False, "", "root; launches"),
     Registration("probe", "contention that our own kernels feel", False, "cuda13", "a GPU; takes time slices of it"),
     Registration("replay", "a trace, played as if it were live", False, "", "a trace file"),
+    Registration("pushed", "samples that others hand in", False, "", "hashwarden serve"),
 )
 """All of them, in the order in which they are asked: where two know the same channel, the first one's word counts."""
 

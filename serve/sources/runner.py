@@ -69,6 +69,12 @@ class _Worker:
         return found
 
     @property
+    def devices(self) -> Sequence[Device]:
+        """Read from another thread, as `labels`, of a source whose devices come and go; of others there are none."""
+        found: Sequence[Device] = getattr(self._source, "devices", ())
+        return found
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Read from another thread, as `labels`; a counter that grows meanwhile is looked at again next time."""
         try:
@@ -155,8 +161,8 @@ class Runner:
     def devices(self) -> tuple[Device, ...]:
         """What the sources speak of, each once: as the first that knows it says; what that leaves open as others do."""
         found: dict[str, Device] = {}
-        for devices in self._devices.values():
-            for device in devices:
+        for name, opened in self._devices.items():
+            for device in self._workers[name].devices or opened:
                 known = found.get(device.gpu)
                 found[device.gpu] = device if known is None else _completed(known, device)
         return tuple(found.values())

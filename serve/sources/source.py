@@ -88,6 +88,10 @@ class Reading:
         the whole device.
     pids : frozenset of int, optional
         Processes with a context on the device, in this program's PID namespace; None if that is not known.
+    heard_s : float, optional
+        When it was handed over, on the monotonic clock, if its own time runs by another clock (``pushed``).
+    every_s : float
+        How often readings are handed over, if that is seldomer than they are made; 0 if it is not.
     """
 
     gpu: str
@@ -97,6 +101,8 @@ class Reading:
     values: Mapping[str, float]
     job: str = ""
     pids: frozenset[int] | None = None
+    heard_s: float | None = None
+    every_s: float = 0.0
 
 
 def _no_pids(_gpu: str) -> frozenset[int]:
@@ -152,6 +158,8 @@ class Options:
         For ``dcgm``: where dcgm-exporter answers.
     prometheus_url : str
         For ``dcgm``: a Prometheus server to ask instead; empty for none.
+    inbox : object
+        For ``pushed``: the `hashwarden.serve.inbox.inbox.Inbox`.
     clock, unix : callable
         Of readings; a drill may let them run faster, a test stand still.
     """
@@ -173,6 +181,7 @@ class Options:
     helpers: Helpers = field(default_factory=Helpers)
     dcgm_url: str = "http://127.0.0.1:9400/metrics"
     prometheus_url: str = ""
+    inbox: object = None
     clock: Callable[[], float] = time.monotonic
     unix: Callable[[], float] = time.time
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,19 @@ def test_what_cannot_be_run_ends_with_one_line(words, code, message):
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert message.replace(" ;", ";") in done.stderr
+
+
+def test_kernels_are_compiled_into_folders_of_their_labels_and_scanned_as_what_they_are(tmp_path):
+    done = run("compile", "ethash", "ml_attention", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    made = [Path(line) for line in done.stdout.split()]
+    assert made == [tmp_path / "mining" / "ethash.sm_90.cubin", tmp_path / "plain" / "ml_attention.sm_90.cubin"]
+    assert [path.read_bytes()[:4] for path in made] == [b"\x7fELF"] * 2
+
+
+@pytest.mark.parametrize(("words", "message"), [(["no-such"], "no-such"), (["ethash", "--arch", "sm_1"], "sm_1")])
+def test_what_cannot_be_compiled_is_told(words, message, tmp_path):
+    done = run("compile", *words, "--output", str(tmp_path))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert list(tmp_path.rglob("*.cubin*")) == []

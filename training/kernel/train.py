@@ -13,6 +13,7 @@ import torch
 from hashwarden.model.kernel.features import features_of_counts
 from hashwarden.model.kernel.rule import FileRule
 from hashwarden.model.kernel.taxonomy import PLAIN
+from hashwarden.training.kernel.answers import known_rows, write_answers
 from hashwarden.training.kernel.calibrate import calibrate
 from hashwarden.training.kernel.card import write_card
 from hashwarden.training.kernel.crossval import Told, cross_validate
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 def run(data: Path, output: Path, seed: int = 0, told: Told | None = None, recipe: Recipe | None = None) -> Path:
-    """Train the kernel model and write ``kernel.onnx``, ``kernel.json`` and ``kernel.md``.
+    """Train the kernel model and write ``kernel.onnx``, its known answers, ``kernel.json`` and ``kernel.md``.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ def run(data: Path, output: Path, seed: int = 0, told: Told | None = None, recip
     record = record_of(families, group_of_family, plain, rule, dataset.digests, seed)
     unseen = measure(dataset, groups, fold, calibration)  # before anything is replaced
     worst = export(network, record, features[:: max(1, len(features) // 2000)], output / "kernel.onnx")
+    write_answers(output / "kernel.onnx", features[known_rows(dataset.group, dataset.usable)])
     told(f"exported; largest difference between torch and ONNX {worst:.1e}")
     parameters = sum(p.numel() for p in network.parameters())
     write_card(output, dataset, record, unseen, lineages, recipe, parameters, time.perf_counter() - start)

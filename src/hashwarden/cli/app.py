@@ -13,17 +13,22 @@ import typer
 from hashwarden.cli.agent import agent_command
 from hashwarden.cli.approve import approve_command, cases_command, reject_command
 from hashwarden.cli.audit import audit_app
+from hashwarden.cli.dashboard import dashboard_command
 from hashwarden.cli.evaluate import evaluate_app
+from hashwarden.cli.export import export_app
 from hashwarden.cli.guard import guard_command
 from hashwarden.cli.model import model_app
 from hashwarden.cli.policy import policy_app
 from hashwarden.cli.record import record_command
 from hashwarden.cli.redteam import redteam_command
 from hashwarden.cli.replay import replay_command
+from hashwarden.cli.report import report_command
 from hashwarden.cli.scan import scan_command
 from hashwarden.cli.score import score_command
+from hashwarden.cli.serve import serve_app
 from hashwarden.cli.synthesise import synthesise_command
 from hashwarden.cli.text import EXIT_CODES
+from hashwarden.cli.top import top_command
 from hashwarden.cli.train import train_app
 from hashwarden.cli.workloads import workloads_app
 from hashwarden.errors import HashwardenError, UsageError
@@ -52,16 +57,21 @@ app.command("agent", epilog=EXIT_CODES)(agent_command)
 app.command("guard", epilog=EXIT_CODES, context_settings={"allow_interspersed_args": False})(guard_command)
 app.command("synthesise")(synthesise_command)
 app.command("replay", epilog=EXIT_CODES)(replay_command)
+app.command("report", epilog=EXIT_CODES)(report_command)
 app.command("redteam", epilog=EXIT_CODES)(redteam_command)
 app.command("score", epilog=EXIT_CODES)(score_command)
+app.command("top", epilog=EXIT_CODES)(top_command)
 app.command("cases", epilog=EXIT_CODES)(cases_command)
 app.command("approve", epilog=EXIT_CODES)(approve_command)
 app.command("reject", epilog=EXIT_CODES)(reject_command)
+app.add_typer(serve_app, name="serve")
+app.command("dashboard", epilog=EXIT_CODES)(dashboard_command)
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(train_app, name="train")
 app.add_typer(model_app, name="model")
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(export_app, name="export")
 app.add_typer(workloads_app, name="workloads")
 
 

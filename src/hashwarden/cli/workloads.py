@@ -141,6 +141,29 @@ def run_workload(  # noqa: PLR0913, PLR0917
     _print(report)
 
 
+@workloads_app.command("compile")
+def compile_workloads(
+    names: Annotated[list[str], typer.Argument(help="CUDA sources, as in kernels/workloads/*.cu.", show_default=False)],
+    arch: Annotated[str, typer.Option(help="Architecture. Example: --arch sm_100")] = "sm_90",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; one below it for each label.")] = Path(),
+) -> None:
+    """Compile labelled kernels to machine code, without a GPU: something to scan whose answer is known.
+
+    Needs the extra 'cuda13'. Example: hashwarden workloads compile ethash ml_attention -o samples
+    """
+    with needs_extra("cuda13"):
+        from hashwarden.kernels.workloads.catalogue import find, parse_variant
+        from hashwarden.kernels.workloads.compiler import compile_cubin
+        from hashwarden.model.storage import replacing
+
+        for workload in [find(name) for name in names]:
+            path = output / workload.label / f"{workload.name}.{arch}.cubin"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                file.write(compile_cubin(workload, parse_variant(""), arch))
+            typer.echo(path)
+
+
 def _print(report: dict[str, object]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in report.items():

@@ -58,7 +58,24 @@ class View:
         return [{"id": "HW-ABC"}]
 
     def case(self, id_: str) -> Mapping[str, Any] | None:
-        return {"id": id_} if id_ == "HW-ABC" else None
+        return {"id": id_} if id_ in ("HW-ABC", "HW-DISK") else None
+
+    def gpus(self) -> list[Mapping[str, Any]]:
+        return [{"gpu": "GPU-1"}]
+
+    def ended_jobs(self, gpu: str = "", user: str = "") -> list[Mapping[str, Any]]:
+        return [{"job": "slurm:0", "asked": [gpu, user]}]
+
+    def job(self, key: str) -> Mapping[str, Any] | None:
+        return {"job": key} if key == "pod:1/ü" else None
+
+    def channels(self, key: str, gpu: str, names: tuple[str, ...] = ()) -> Mapping[str, Any] | None:
+        if "no_such" in names:
+            raise UsageError("the channel 'no_such'", "a channel", "Correct it.")
+        return {"gpu": gpu, "names": list(names)} if self.job(key) else None
+
+    def kernels(self, key: str) -> Mapping[str, Any] | None:
+        return {"kernels": []} if self.job(key) else None
 
     def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]:
         if case == "HW-DISK":
@@ -146,10 +163,62 @@ def test_what_is_shown_to_those_who_may(path):
     assert ask(path, "GET /v1/cases")[1] == {"cases": [{"id": "HW-ABC"}]}
     assert ask(path, "GET /v1/cases/HW-ABC")[1] == {"id": "HW-ABC"}
     assert ask(path, "GET /v1/cases/HW-NO")[0] == 404
-    assert ask(path, "POST /v1/cases/HW-NO/approve")[0] == 409
+    assert ask(path, "POST /v1/cases/HW-NO/approve")[0] == 404
     assert ask(path, "POST /v1/cases/HW-DISK/approve")[0] == 503
     assert ask(path, "POST /v1/cases/HW-ABC")[0] == 404
     assert ask(path, "DELETE /v1/cases/HW-ABC")[0] == 405
+
+
+def test_pages_of_one_job_are_asked_for_by_its_key_whatever_stands_in_it(path):
+    key = "pod%3A1%2F%C3%BC"
+    assert ask(path, f"GET /v1/job?key={key}")[1] == {"job": "pod:1/ü"}
+    assert ask(path, f"GET /v1/job/kernels?key={key}")[1] == {"kernels": []}
+    found = ask(path, f"GET /v1/job/channels?key={key}&gpu=GPU-1&names=power_watts,,sm_clock_mhz&gpu=GPU-2")[1]
+    assert found == {"gpu": "GPU-1", "names": ["power_watts", "sm_clock_mhz"]}
+    assert ask(path, "GET /v1/gpus")[1] == {"gpus": [{"gpu": "GPU-1"}]}
+    assert ask(path, "GET /v1/ended?gpu=GPU-1&user=jane")[1] == {
+        "jobs": [{"job": "slurm:0", "asked": ["GPU-1", "jane"]}]
+    }
+    assert ask(path, f"GET /v1/job/channels?key={key}&names=no_such")[0] == 400
+    for page in ("job", "job/channels", "job/kernels"):
+        status, answer = ask(path, f"GET /v1/{page}?key=slurm:9%1b[2J")
+        assert (status, "\x1b" in answer["error"], "slurm:9" in answer["error"]) == (404, False, True)
+        assert ask(path, f"GET /v1/{page}")[0] == 404
+
+
+def send(path: Path, method: str, page: str, headers: Mapping[str, str], body: bytes = b'{"reason": "x"}') -> int:
+    link = http.client.HTTPConnection("x", timeout=10)
+    link.sock = socket.socket(socket.AF_UNIX)
+    link.sock.connect(str(path))
+    link.request(method, page, body, dict(headers))
+    status = link.getresponse().status
+    link.close()
+    return status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example:8080"},  # a name that was made to lead here
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "localhost:8080", "Origin": "http://evil.example"},
+        {"Host": "localhost:8080", "Origin": "null"},
+        {"Host": "localhost:8080", "Origin": "http://localhost:9090"},
+        {"Host": "localhost:8080", "Sec-Fetch-Site": "cross-site"},
+        {"Host": "localhost:8080", "Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_page_of_somebody_else_decides_nothing(path, view, headers):
+    assert send(path, "POST", "/v1/cases/HW-ABC/approve", headers) == 403
+    assert view.decided == []
+    assert send(path, "GET", "/v1/jobs", headers) == (200 if "localhost" in headers["Host"] else 403)
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "agent", "node.localhost:1"])
+def test_the_agents_own_pages_decide_through_a_tunnel(path, view, host):
+    headers = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+    assert send(path, "POST", "/v1/cases/HW-ABC/approve", headers) == 200
+    assert len(view.decided) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"reason": ""}', b'{"reason": 3}', b"\xff\xfe", b'{"why": "x"}'])

@@ -11,6 +11,7 @@ import pytest
 
 from hashwarden.errors import NoDeviceError, UsageError
 from hashwarden.model.channels import CHANNELS, INDEX
+from hashwarden.serve.inbox.inbox import Inbox
 from hashwarden.serve.sources import registry
 from hashwarden.serve.sources.health import Backoff
 from hashwarden.serve.sources.runner import Runner
@@ -173,7 +174,7 @@ def test_the_wait_between_two_tries_grows_to_a_minute():
 
 def test_every_registered_source_has_its_file_and_one_is_on():
     for source in registry.SOURCES:
-        made = source.make(Options(trace=Path("t.parquet")))
+        made = source.make(Options(trace=Path("t.parquet"), inbox=Inbox()))
         assert all(hasattr(made, name) for name in ("open", "read", "close"))
     assert [source.name for source in registry.SOURCES if source.default] == ["nvml"]
     assert set(registry.makers((), Options())) == {"nvml"}

@@ -38,7 +38,13 @@ def test_a_run_writes_a_model_that_the_scorer_takes(trained, small):
 
 def test_the_same_seed_gives_the_same_file(trained):
     (first, second), _ = trained
-    assert (first / "kernel.onnx").read_bytes() == (second / "kernel.onnx").read_bytes()
+    for name in ("kernel.onnx", "kernel_known_answers.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_the_model_gives_its_known_answers(trained):
+    (path, _), _ = trained
+    KernelScorer(path / "kernel.onnx").self_test()
 
 
 def test_the_card_says_what_was_trained_on_what(trained, small):
