@@ -24,6 +24,7 @@ from hashwarden.serve.scan.events import Event, Finished, Kernels, ReadStats, Un
 from hashwarden.serve.scan.spool import KernelSpool
 
 
+@pytest.hookimpl(tryfirst=True)  # a worker of xdist reads the marks in a hook of its own
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep together, where several processes test, what is shared: a Slurm, the code of a workload, else a file."""
     if not config.pluginmanager.hasplugin("xdist"):

@@ -128,7 +128,7 @@ class JobNet(nn.Module):
         self.temperature.copy_(torch.tensor([classes, families]))
 
     @torch.no_grad()
-    def set_novelty(self, features: torch.Tensor, kinds: torch.Tensor) -> None:
+    def set_novelty(self, features: torch.Tensor, kinds: torch.Tensor, noise: torch.Tensor | None = None) -> None:
         """Fit the novelty to seen work, so that its mean is 1 there.
 
         Parameters
@@ -137,11 +137,13 @@ class JobNet(nn.Module):
             Of `features_of`, over training samples.
         kinds : int tensor, shape (n,)
             Kind of work of each, 0 to `KINDS` - 1; every kind gets a centroid.
+        noise : tensor, shape (n, F), optional
+            Makes the spread within kinds larger than seen work shows; centroids and the mean of 1 are without it.
         """
         features = features.double()
         found = torch.tensor(sorted(set(kinds.tolist())))
         means = torch.stack([features[kinds == kind].mean(0) for kind in found])
-        within = features - means[torch.searchsorted(found, kinds)]
+        within = features - means[torch.searchsorted(found, kinds)] + (0 if noise is None else noise)
         covariance = within.T @ within / len(features)
         covariance += (0.01 * covariance.diagonal().mean() + 1e-6) * torch.eye(self.features, dtype=torch.float64)
         values, vectors = torch.linalg.eigh(covariance)

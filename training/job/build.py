@@ -109,7 +109,7 @@ def set_novelty(network: JobNet, data: Dataset, rows: I64) -> None:
     read = [data.read(run, 0, _LONGEST) for run in _some(rows, _TRIED).tolist()]
     batch = pack(read, np.full(len(read), -1), max(map(len, read)))
     for floor in _FLOORS:
-        network.set_novelty(features + floor * features.std(0) * noise, of_kind)
+        network.set_novelty(features, of_kind, floor * features.std(0) * noise)
         tried = (random_runs(), (batch.samples, batch.masks, batch.dts))
         if max(_rounding(network, *(torch.from_numpy(a) for a in runs)) for runs in tried) <= _ROUNDING:
             return

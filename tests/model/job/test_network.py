@@ -264,6 +264,26 @@ def test_the_novelty_is_one_for_what_was_seen_and_more_elsewhere():
     assert len(network.centroids) == KINDS
 
 
+def test_noise_widens_what_is_usual_and_leaves_its_mean_at_one():
+    generator = torch.Generator().manual_seed(0)
+    kinds = torch.arange(2000) % 5
+    spread = torch.full((JobNet().features,), 0.1)
+    spread[0] = 1e-4  # seen work hardly differs in the first feature
+    seen = torch.randn(5, len(spread), generator=generator)[kinds]
+    seen = seen + spread * torch.randn(seen.shape, generator=generator)
+    noise = 0.1 * torch.randn(seen.shape, generator=generator)
+    step = torch.zeros(len(spread))
+    step[0] = 1.0
+    novelty = {}
+    for name, added in (("without", None), ("with", noise)):
+        network = JobNet()
+        network.set_novelty(seen, kinds, added)
+        with torch.no_grad():
+            assert network._novelty(seen).mean() == pytest.approx(1.0, abs=1e-3)
+            novelty[name] = network._novelty(seen + step).median().item()
+    assert novelty["without"] > 10 * novelty["with"] > 10
+
+
 def test_temperature_flattens(network):
     runs = tensors(*random_runs(1, 10, seed=2))
     hot = untrained()
