@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, final
 
 from hashwarden.errors import HashwardenError, UsageError
 from hashwarden.serve.agent.web import Answer, Peer, Request, foreign, json_answer
+from hashwarden.serve.policy.approvals import ForbiddenError
 from hashwarden.serve.scan.text import printable
 
 __all__ = ["Api", "Probes", "View", "name_of", "socket_access"]
@@ -151,6 +152,8 @@ class Api:
             return json_answer(HTTPStatus.NOT_FOUND, {"error": f"no case is called {match[1]}"})
         try:
             case = self._view.decide(match[1], match[2], name_of(request.peer.uid), _reason(request.body))
+        except ForbiddenError as error:
+            return json_answer(HTTPStatus.FORBIDDEN, {"error": str(error)})
         except UsageError as error:
             return json_answer(HTTPStatus.CONFLICT, {"error": str(error)})
         except HashwardenError as error:

@@ -103,6 +103,7 @@ _HELP: Final[Mapping[str, str]] = {
     "ready": "Whether every start-up step is done and no source that was asked for is away.",
     "actions_pending": "Actions that wait for a scheduler.",
     "window_samples": "Raw samples in memory.",
+    "model_outdated": "Whether another model is in service than the one that this agent scores with.",
     "start_time_seconds": "When the agent started, seconds since 1970.",
 }
 

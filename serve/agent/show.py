@@ -15,6 +15,7 @@ from hashwarden.serve.agent.history import History
 from hashwarden.serve.agent.job_pages import channels_page, job_row, kernels_page, known, latest
 from hashwarden.serve.agent.metrics import GpuView, exposition, samples
 from hashwarden.serve.policy.case import Case
+from hashwarden.serve.policy.coming import coming
 from hashwarden.serve.policy.observation import Observation
 from hashwarden.version import __version__
 
@@ -68,7 +69,7 @@ class Show:
         metrics.values = {
             "jobs": float(len(seen)), "ready": float(self.ready()["ready"]),
             "actions_pending": float(len(parts.queue.pending)), "window_samples": float(parts.window.rows),
-            "start_time_seconds": agent.started_unix_s,
+            "start_time_seconds": agent.started_unix_s, "model_outdated": float(bool(agent.outdated)),
         }  # fmt: skip
 
     def ended(self, job: str, unix_s: float) -> None:
@@ -207,17 +208,20 @@ class Show:
         return [case.model_dump(mode="json") for case in every if case.id not in left_out]
 
     def case(self, id_: str) -> Mapping[str, Any] | None:
-        """One case, however old; None if none is called so."""
-        case = self._agent.parts.engine.cases.get(id_)
-        return None if case is None else case.model_dump(mode="json")
+        """One case, however old, with the steps that are before it; None if none is called so."""
+        parts = self._agent.parts
+        case = parts.engine.cases.get(id_)
+        return None if case is None else {**case.model_dump(mode="json"), "coming": coming(case, parts.policy)}
 
     def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]:
         """Approve or reject.
 
         Raises
         ------
+        ForbiddenError
+            If this user may not.
         UsageError
-            If there is no such open case, or this user may not.
+            If there is no such open case.
         StorageError
             If it cannot be written down.
         """

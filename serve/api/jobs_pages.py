@@ -6,9 +6,11 @@ from typing import Any, Literal, final
 
 from pydantic import BaseModel, Field
 
+from hashwarden.serve.policy.case import Case
+
 __all__ = [
-    "CasesPage", "ChannelsPage", "EndedPage", "EndedRow", "Finished", "GpuRow", "GpusPage", "JobPage", "JobRow",
-    "JobsPage", "KernelsPage", "StatusPage", "Taken", "Verdict",
+    "CasePage", "CasesPage", "ChannelsPage", "EndedPage", "EndedRow", "Finished", "GpuRow", "GpusPage", "JobPage",
+    "JobRow", "JobsPage", "KernelsPage", "StatusPage", "Taken", "Verdict",
 ]  # fmt: skip
 
 State = Literal["clear", "watching", "suspect", "confirmed", "abstain"]
@@ -211,6 +213,22 @@ class KernelsPage(BaseModel):
 
 
 @final
+class Coming(BaseModel):
+    """A step of the ladder that was not asked for yet."""
+
+    name: str
+    kind: str = Field(description="What is asked of the scheduler; empty if it has no such thing")
+    after_s: float = Field(description="Counted seconds from which it is due")
+    left_s: float = Field(ge=0, description="How many of them are left")
+
+
+@final
+class CasePage(Case):
+    """A case, and what is before it."""
+
+    coming: list[Coming]
+
+
 class CasesPage(BaseModel):
     """Open cases, and the newest of the closed ones."""
 

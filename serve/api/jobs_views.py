@@ -17,6 +17,7 @@ from hashwarden.serve.api.answers import Problem
 from hashwarden.serve.api.jobs_bodies import JSON, read_json, schema_of
 from hashwarden.serve.api.jobs_models import ReasonIn
 from hashwarden.serve.api.roles import Role, identity_of, needs
+from hashwarden.serve.policy.approvals import ForbiddenError
 from hashwarden.serve.policy.case import Case
 from hashwarden.serve.scan.text import printable
 
@@ -45,7 +46,10 @@ def json_body(model: type[BaseModel]) -> dict[str, Any]:
 _NO_JOB: Final = says(404, "There is no such job.")
 _NO_CASE: Final = says(404, "There is no such case.")
 _CANNOT: Final = (
-    _NO_CASE | says(200, "The case, as it is now.", Case) | says(409, "The case cannot be decided so, or not by you.")
+    _NO_CASE
+    | says(200, "The case, as it is now.", Case)
+    | says(403, "Not by you: the role, or the policy.")
+    | says(409, "The case cannot be decided so.")
 )
 
 
@@ -110,7 +114,7 @@ def case_routes(view: View) -> APIRouter:
         return JSONResponse({"cases": list(await run_in_threadpool(view.cases))})
 
     @router.get("/{case}", dependencies=[needs(Role.READ)], response_class=JSONResponse,
-                responses=_NO_CASE | says(200, "The case.", Case))  # fmt: skip
+                responses=_NO_CASE | says(200, "The case.", pages.CasePage))  # fmt: skip
     async def case_page(case: _CaseId) -> JSONResponse:
         """One case, however old."""
         found = await run_in_threadpool(view.case, case)
@@ -144,6 +148,8 @@ def _decided(view: View, case: str, word: str, by: str, reason: str) -> dict[str
         raise HTTPException(404, f"no case is called {case}")
     try:
         return dict(view.decide(case, word, by, printable(reason.strip())))
+    except ForbiddenError as error:
+        raise HTTPException(403, str(error)) from None
     except UsageError as error:
         raise HTTPException(409, str(error)) from None
     except HashwardenError as error:

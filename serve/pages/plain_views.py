@@ -113,6 +113,9 @@ def case(one: Mapping[str, Any], token: str, node: str, mode: str) -> str:
     steps = ([text(key), text(mapped(step).get("state")), text(mapped(step).get("kind")),
               text(mapped(step).get("detail") or "-"), "yes" if mapped(step).get("dry") else "no"]
              for key, step in mapped(one.get("steps")).items())  # fmt: skip
+    coming = ([text(each.get("name")), text(each.get("kind") or "nothing that its scheduler has"),
+               f"{duration(each.get('left_s'))} of {duration(each.get('after_s'))}"]
+              for each in map(mapped, listed(one.get("coming"))))  # fmt: skip
     approval = mapped(one.get("approval"))
     known = {
         "About": text(subject(one)), "Standing": text(one.get("standing")),
@@ -128,6 +131,7 @@ def case(one: Mapping[str, Any], token: str, node: str, mode: str) -> str:
     return (
         facts(known) + f"<h2>Why</h2><ul>{why or '<li>no verdict: it rests on hours used</li>'}</ul>"
         + table("Steps of the ladder", ("Step", "State", "What", "Answer", "Only told"), steps)
+        + table("What comes next, as the policy is now", ("Step", "What", "Time to go"), coming)
         + f"<h2>What happened</h2><ol>{history}</ol>" + _form(one, token, node, mode)
     )  # fmt: skip
 

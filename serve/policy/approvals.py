@@ -9,10 +9,15 @@ from hashwarden.errors import UsageError
 from hashwarden.serve.policy.alerts import one_line
 from hashwarden.serve.policy.case import EVIDENCE, Approval, Case
 from hashwarden.serve.policy.ladder import rungs_of
-from hashwarden.serve.policy.schema import Policy, Quota, Rule
+from hashwarden.serve.policy.schema import Ladder, Policy, Quota, Rule
 from hashwarden.serve.policy.selectors import fits
 
-__all__ = ["Saying", "approved", "rejected"]
+__all__ = ["ForbiddenError", "Saying", "approved", "ladder_of", "rejected"]
+
+
+@final
+class ForbiddenError(UsageError):
+    """The policy does not let this user decide on this case."""
 
 
 @final
@@ -30,8 +35,10 @@ def approved(case: Case | None, said: Saying, policy: Policy, unix_s: float) -> 
 
     Raises
     ------
+    ForbiddenError
+        If the user may not.
     UsageError
-        If there is no such open case, the user may not, or there is no reason.
+        If there is no such open case, or there is no reason.
     """
     found, reason = _checked(case, said, policy), one_line(said.reason)
     expires = unix_s + policy.approval_hours * 3600
@@ -43,9 +50,14 @@ def approved(case: Case | None, said: Saying, policy: Policy, unix_s: float) -> 
 
 def _acts(case: Case, policy: Policy) -> tuple[str, ...]:
     """What the ladder of the case would do now."""
-    ladders: list[Rule] | list[Quota] = list(policy.rules) if case.origin == EVIDENCE else list(policy.quotas)
-    ladder = next((one for one in ladders if one.name == case.rule), None)
+    ladder = ladder_of(case, policy)
     return tuple(str(rung.act) for rung in rungs_of(ladder) if not rung.warns) if ladder else ()
+
+
+def ladder_of(case: Case, policy: Policy) -> Ladder | None:
+    """The rule or quota that a case is under; None if there is none of that name."""
+    ladders: list[Rule] | list[Quota] = list(policy.rules) if case.origin == EVIDENCE else list(policy.quotas)
+    return next((one for one in ladders if one.name == case.rule), None)
 
 
 def rejected(case: Case | None, said: Saying, policy: Policy) -> tuple[Case, dict[str, Any]]:
@@ -72,10 +84,10 @@ def _checked(case: Case | None, said: Saying, policy: Policy, closed: frozenset[
     if len(said.reason.strip()) < 3:
         raise UsageError("no reason", "a few words", "Say why, with --reason: it goes into the audit log.")
     if not by.strip() or (policy.approvers and not fits(policy.approvers, by)):
-        raise UsageError(f"the user {one_line(by, 40)!r}", "one of the policy's approvers",
+        raise ForbiddenError(f"the user {one_line(by, 40)!r}", "one of the policy's approvers",
                          "Ask one of them, or add the name to 'approvers'.")  # fmt: skip
     own = {str(case.job.get("user", "")), str(case.job.get("uid", -1)), f"uid {case.job.get('uid', -1)}"} - {"", "-1"}
     if policy.four_eyes and by in own:
-        raise UsageError(f"{one_line(by, 40)} is the user of the job", "somebody else (four_eyes)",
+        raise ForbiddenError(f"{one_line(by, 40)} is the user of the job", "somebody else (four_eyes)",
                          "Ask a second person.")  # fmt: skip
     return case

@@ -118,7 +118,6 @@ class Approval(_Record):
     acts: tuple[str, ...] = ()
 
 
-@final
 class Case(_Record):
     """A case; changed by making another.
 

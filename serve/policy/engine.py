@@ -108,8 +108,10 @@ class Engine:
 
         Raises
         ------
+        ForbiddenError
+            If this user may not.
         UsageError
-            If there is no such open case, or this user may not.
+            If there is no such open case.
         StorageError
             If it cannot be written down; then it is not approved.
         """

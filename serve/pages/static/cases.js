@@ -64,10 +64,11 @@ export class Case extends Component {
 }
 
 function Ladder({ one, open }) {
-  const steps = Object.entries(one.steps ?? {});
+  const steps = Object.entries(one.steps ?? {}), coming = one.coming ?? [];
   return html`<ol class="steps">${steps.map(([name, step]) => html`<li class=${step.state}><span>${STEPS[name] ?? shown(name, 40)}${step.kind && step.kind !== "warn" ? ` (${shown(step.kind, 30)})` : ""}: <b>${STEP_STATES[step.state] ?? shown(step.state, 20)}</b>${step.dry ? ", only told" : ""}${step.asked_unix_s ? html`, <${Time} unix_s=${step.asked_unix_s} />` : ""}${step.detail ? html`<span class="below">${shown(step.detail, 300)}</span>` : ""}</span></li>`)}
+    ${coming.map((step) => html`<li><span>${STEPS[step.name] ?? shown(step.name, 40)}${step.kind && step.kind !== "warn" ? ` (${shown(step.kind, 30)})` : ""}: ${step.kind ? html`after ${duration(step.after_s)} counted${step.left_s > 0 ? html`, <b>${duration(step.left_s)} to go</b>` : ""}` : "nothing that its scheduler has"}</span></li>`)}
     ${open && one.waiting ? html`<li class="next"><span>Next, waits for: ${shown(one.waiting, 300)}</span></li>`
-      : open ? html`<li class="next"><span>${one.rule ? "Next: when enough time is counted" : "No rule: nothing will be done"}</span></li>` : ""}
+      : open && !one.rule ? html`<li class="next"><span>No rule: nothing will be done</span></li>` : ""}
     ${!open && !steps.length ? html`<li><span>No step was taken.</span></li>` : ""}</ol>`;
 }
 

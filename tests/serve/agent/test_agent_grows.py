@@ -177,7 +177,9 @@ def test_a_state_folder_that_others_can_write_to_is_refused(tmp_path):
 def test_a_model_that_came_into_service_meanwhile_is_told_and_not_taken(rig, monkeypatch, tmp_path):
     one = rig()
     one.agent.reload()
+    one.agent.tick()
     assert not one.agent.outdated
+    assert b"\nhashwarden_model_outdated 0.0\n" in one.agent.show.metrics()
     identity = dict(one.agent.parts.scorer.identity)
     other = tmp_path / "job.onnx"
     other.write_bytes(b"another")
@@ -185,6 +187,8 @@ def test_a_model_that_came_into_service_meanwhile_is_told_and_not_taken(rig, mon
     one.agent.reload()
     assert "next start" in one.agent.outdated
     assert one.agent.show.status()["model_outdated"]
+    one.agent.tick()
+    assert b"\nhashwarden_model_outdated 1.0\n" in one.agent.show.metrics()
     assert dict(one.agent.parts.scorer.identity) == identity
 
 

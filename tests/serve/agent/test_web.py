@@ -21,6 +21,7 @@ from hashwarden.errors import UsageError
 from hashwarden.serve.agent.api import Api, Probes, socket_access
 from hashwarden.serve.agent.web import BODY_BYTES, Server
 from hashwarden.serve.journal import StorageError
+from hashwarden.serve.policy.approvals import ForbiddenError
 
 ASK = """
 import http.client, json, os, socket, sys
@@ -58,7 +59,7 @@ class View:
         return [{"id": "HW-ABC"}]
 
     def case(self, id_: str) -> Mapping[str, Any] | None:
-        return {"id": id_} if id_ in ("HW-ABC", "HW-DISK") else None
+        return {"id": id_} if id_ in ("HW-ABC", "HW-DISK", "HW-OWN") else None
 
     def gpus(self) -> list[Mapping[str, Any]]:
         return [{"gpu": "GPU-1"}]
@@ -80,6 +81,8 @@ class View:
     def decide(self, case: str, word: str, by: str, reason: str) -> Mapping[str, Any]:
         if case == "HW-DISK":
             raise StorageError("no room", "room", "Make room.")
+        if case == "HW-OWN":
+            raise ForbiddenError("the user of the job", "somebody else (four_eyes)", "Ask a second person.")
         if case != "HW-ABC":
             raise UsageError(f"the case {case}", "an open case", "See hashwarden cases.")
         self.decided.append((case, word, by, reason))
@@ -165,6 +168,7 @@ def test_what_is_shown_to_those_who_may(path):
     assert ask(path, "GET /v1/cases/HW-NO")[0] == 404
     assert ask(path, "POST /v1/cases/HW-NO/approve")[0] == 404
     assert ask(path, "POST /v1/cases/HW-DISK/approve")[0] == 503
+    assert ask(path, "POST /v1/cases/HW-OWN/approve")[0] == 403
     assert ask(path, "POST /v1/cases/HW-ABC")[0] == 404
     assert ask(path, "DELETE /v1/cases/HW-ABC")[0] == 405
 

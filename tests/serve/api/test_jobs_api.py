@@ -249,8 +249,9 @@ act_if_warning_refused = true
 
 def test_a_case_is_opened_approved_and_written_down(tmp_path):
     policy, tokens = tmp_path / "policy.toml", tmp_path / "tokens.json"
-    policy.write_text(POLICY)
+    policy.write_text(f'approvers = ["token:approve"]\n{POLICY}')
     push_, read, approve = (new_token(tokens, str(role), [role]) for role in (Role.PUSH, Role.READ, Role.APPROVE))
+    stranger = new_token(tokens, "stranger", [Role.APPROVE])
     with a_service(tmp_path, access={"tokens": tokens}, policy=policy, home="") as (rig, _):
 
         def ask(token, path, method="GET", body=None):
@@ -269,6 +270,10 @@ def test_a_case_is_opened_approved_and_written_down(tmp_path):
         assert (row["case"], row["kind"]) == (case["id"], "slurm")
         where, why = f"/v1/cases/{case['id']}", json.dumps({"reason": "seen \x1b[31mit"})
         assert ask(read, f"{where}/approve", "POST", why)[0] == 403
+        status, answer = ask(stranger, f"{where}/approve", "POST", why)
+        assert (status, "approvers" in answer["error"]) == (403, True)
+        assert ask(read, where)[1]["approval"] is None
+        assert [step["name"] for step in ask(read, where)[1]["coming"]][-1] == "act"
         assert ask(approve, f"{where}/approve", "POST", "{}")[0] == 400
         assert ask(approve, "/v1/cases/HW-none/approve", "POST", why)[0] == 404
         status, decided = ask(approve, f"{where}/approve", "POST", why)

@@ -195,7 +195,9 @@ def test_a_case_is_approved_with_keys_alone_and_stands_in_the_audit_log(page, si
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_selector("form.decide")
-    assert "Next, waits for: approval of cancel" in page.locator(".steps").inner_text()
+    ladder = page.locator(".steps").inner_text()
+    assert "Next, waits for: approval of cancel" in ladder
+    assert "The act (terminate): after" in ladder
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "reason":

@@ -25,6 +25,7 @@ CASE = {
     "standing": "confirmed", "opened_unix_s": 1.7e9, "closed_unix_s": None, "waiting": "approval of requeuehold",
     "steps": {"warn1": {"state": "done", "kind": "warn", "detail": EVIL}}, "approval": None,
     "evidence": {"reasons": [EVIL]}, "history": [f"1700000000 {EVIL}"],
+    "coming": [{"name": "act", "kind": EVIL, "after_s": 600.0, "left_s": 90.0}, {"name": EVIL, "left_s": EVIL}],
 }  # fmt: skip
 
 
