@@ -307,11 +307,13 @@ VIEWS = [("jobs", "table.jobs a.row"), (f"job/{MINER.replace(':', '%3A')}", "fig
 
 
 def test_views_are_accessible(page, site):
-    for view, wait in VIEWS:
+    case = site.page("/v1/cases")["cases"][0]["id"]
+    views = [(f"case/{case}", "form.decide"), *VIEWS]
+    for view, wait in views:
         show(page, site, view, wait)
         accessible(page)
     page.emulate_media(color_scheme="dark")
-    for view, wait in VIEWS[:4]:
+    for view, wait in views[:5]:
         show(page, site, view, wait)
         accessible(page, runOnly=["color-contrast"])
     show(page, site, "jobs", "table.jobs a.row", node=1)
