@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hashwarden.errors import CheckError
-from hashwarden.model.job.known_answers import TOLERANCE, answers_path, read_answers
+from hashwarden.model.answers_file import TOLERANCE, answers_path
+from hashwarden.model.job.known_answers import read_answers
 from hashwarden.model.runtime import onnxruntime
 from hashwarden.serve.job_graphs import OUTPUTS, open_sequence, open_step, sequence_path
 from hashwarden.serve.job_input import check_shapes, check_state, cleaned

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from hashwarden.errors import CheckError
 from hashwarden.kernels.sass.table import MixTable
+from hashwarden.model.answers_file import TOLERANCE, answers_path
 from hashwarden.model.kernel.decide import decide
 from hashwarden.model.kernel.features import FEATURE_NAMES, features_of
 from hashwarden.model.kernel.joint import own_log_odds, sigmoid
-from hashwarden.model.kernel.known_answers import TOLERANCE, answers_path, read_answers
+from hashwarden.model.kernel.known_answers import read_answers
 from hashwarden.model.kernel.metadata import read_metadata
 from hashwarden.model.kernel.reasons import reasons_of
 from hashwarden.model.kernel.rule import FileRule

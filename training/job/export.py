@@ -16,7 +16,8 @@ import onnx
 import torch
 
 from hashwarden.errors import ModelError
-from hashwarden.model.job.known_answers import KnownAnswers, answers_path
+from hashwarden.model.answers_file import answers_path
+from hashwarden.model.job.known_answers import KnownAnswers
 from hashwarden.model.job.metadata import KEY, JobMetadata, read_metadata
 from hashwarden.model.job.network import JobNet
 from hashwarden.model.runtime import onnxruntime

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hashwarden.errors import ModelError
-from hashwarden.model.job.known_answers import answers_path, read_answers
+from hashwarden.model.answers_file import answers_path
+from hashwarden.model.job.known_answers import read_answers
 from hashwarden.model.job.metadata import KEY, JobMetadata, read_metadata
 from hashwarden.model.job.record_file import with_record
 from hashwarden.model.sequential_calibration import TierCalibration, ladder

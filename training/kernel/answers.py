@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.model.kernel.known_answers import KernelAnswers, answers_path
+from hashwarden.model.answers_file import answers_path
+from hashwarden.model.kernel.known_answers import KernelAnswers
 from hashwarden.model.runtime import onnxruntime
 from hashwarden.model.storage import replacing
 

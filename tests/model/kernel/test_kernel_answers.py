@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hashwarden.errors import CheckError, ModelError
-from hashwarden.model.kernel.known_answers import answers_path, read_answers
+from hashwarden.model.answers_file import answers_path
+from hashwarden.model.kernel.known_answers import read_answers
 from hashwarden.serve.scorer import KernelScorer, shipped_model
 
 
@@ -44,7 +45,7 @@ def test_another_answer_is_told(copied, what):
         ({"kernels": 11}, "damaged"),
         ({"novelty": "?"}, "damaged"),
         ({"more": 1}, "damaged"),
-        ({"kernels": 0, "features": "", "groups": "", "family_probabilities": "", "novelty": ""}, "no kernels"),
+        ({"kernels": 0, "features": "", "groups": "", "family_probabilities": "", "novelty": ""}, "no values"),
         (None, "cannot be read"),
     ],
 )

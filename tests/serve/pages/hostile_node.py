@@ -42,8 +42,11 @@ class HostileNode:
             verdict |= {"reasons": [EVIL, LONG], "family": EVIL}
         for case in self.pages["/v1/cases"]["cases"]:
             case["job"] |= {"key": EVIL, "user": LONG}
-            case |= {"waiting": EVIL, "history": [f"1700000000 {EVIL}", RTL],
-                     "coming": [{"name": EVIL, "kind": RTL, "after_s": EVIL, "left_s": None}]}
+            case |= {
+                "waiting": EVIL,
+                "history": [f"1700000000 {EVIL}", RTL],
+                "coming": [{"name": EVIL, "kind": RTL, "after_s": EVIL, "left_s": None}],
+            }
         mix = {
             "logic": 0.48,
             "integer": 0.22,
