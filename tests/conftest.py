@@ -51,6 +51,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+_BEGUN: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers(request: pytest.FixtureRequest) -> None:
+    """Let each test draw what it draws alone, whichever tests of its file ran before it, in this process or another."""
+    for name in ("RANDOM", "RNG"):
+        source = getattr(request.module, name, None)
+        if isinstance(source, np.random.Generator):
+            state = source.bit_generator.state
+            source.bit_generator.state = _BEGUN.setdefault(f"{request.module.__name__}.{name}", state)
+
+
 def make_table(kernels: Sequence[tuple[str, str, int]]) -> MixTable:
     """Kernels of (file, name, instructions)."""
     size = len(kernels)

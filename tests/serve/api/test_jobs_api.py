@@ -65,11 +65,24 @@ def test_what_a_dropped_connection_left_in_doubt_can_be_sent_again(rig):
     body = json.dumps({"jobs": [one("dropped", ago(1))]})
     link = rig.link()
     link.request("POST", "/v1/samples", body, {"Content-Type": "application/json"})
-    link.close()  # the answer is never read
     until(lambda: any(row["id"] == "dropped" for row in rig.ask("/v1/jobs")[1]["jobs"]))
+    link.close()  # the answer is never read
     status, said = rig.ask("/v1/samples", "POST", body, Content_Type="application/json")
     assert (status, said["taken"], said["duplicates"]) == (200, 0, 1)
     assert said["verdicts"], "and the answer is the same"
+
+
+def test_who_goes_at_once_may_or_may_not_have_been_heard_and_counts_once(rig):
+    start = ago(60)
+    for count in range(1, 9):
+        body = json.dumps({"jobs": [one("hurried", start + count)]})
+        link = rig.link()
+        link.request("POST", "/v1/samples", body, {"Content-Type": "application/json"})
+        link.close()
+        status, said = rig.ask("/v1/samples", "POST", body, Content_Type="application/json")
+        assert (status, said["taken"] + said["duplicates"], said["late"]) == (200, 1, 0)
+        where = urlencode({"key": said["verdicts"][0]["job"], "gpu": said["verdicts"][0]["gpu"]})
+        assert len(rig.ask(f"/v1/job/channels?{where}")[1]["unix_s"]) == count
 
 
 def test_nobody_has_to_wait(rig):

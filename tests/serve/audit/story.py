@@ -49,7 +49,7 @@ def write_story(folder: Path, signer: Signer | None, step: Callable[[AuditLog], 
     with AuditLog(folder, signer, node="node7", limits=Limits(every=8), clock=lambda: now[0]) as log:
         log.append(EventKind.START, {"version": "0.5", "node": "node7", "config": "c" * 64, "model": MODEL,
                                      "policy": {"sha256": "d" * 64, "mode": "act"}, "self_test": "passed"})  # fmt: skip
-        physics, lab = job("slurm:1", "physics", "ada"), job("slurm:2", "lab", "bob")
+        physics, lab = job("slurm:1", "physics", "ursula"), job("slurm:2", "lab", "bob")
         for one, gpu, *said in (
             (physics, "GPU-1", "watching"), (physics, "GPU-1", "confirmed", 1.0, "ethash"),
             (lab, "GPU-2", "clear", 0.0),
@@ -59,7 +59,7 @@ def write_story(folder: Path, signer: Signer | None, step: Callable[[AuditLog], 
         now[0] += 600
         log.append(EventKind.COVERAGE, coverage(DAY, [("physics", "mining", 500.0), ("lab", "training", 600.0)],
                                                 [("physics", "shared", 100.0)]))  # fmt: skip
-        case = {"case": "HW-2345678", "job": "slurm:1", "user": "ada", "rule": "all", "standing": "confirmed"}
+        case = {"case": "HW-2345678", "job": "slurm:1", "user": "ursula", "rule": "all", "standing": "confirmed"}
         why = {"reasons": ["integer pipes are full"], "evidence": {"state": "confirmed"}}
         log.append(EventKind.CASE, {**case, **why, "change": "opened", "words": "evidence of mining"})
         action = {"action": "HW-2345678/act", "kind": "cancel", "case": "HW-2345678", "job": "slurm:1", "reason": "x"}

@@ -37,7 +37,7 @@ def profile(kernels: int = 2) -> LaunchProfile:
     return LaunchProfile(ProcessKey(7, 8), 1.0, 2.0, found)
 
 
-JOB = Job("slurm:1", "slurm", "1", gpus=("GPU-1",), user="ada", account="physics", labels={"password": "hunter2"})
+JOB = Job("slurm:1", "slurm", "1", gpus=("GPU-1",), user="ursula", account="physics", labels={"password": "hunter2"})
 
 
 def pack(folder: Path, **other: object):

@@ -46,7 +46,7 @@ def test_severity_activity_and_owner_come_from_the_records(findings):
     assert {one["metadata"].get("tenant_uid") for one in (watching, opened, closed)} == {"physics"}
     assert clear["metadata"]["tenant_uid"] == "lab"
     assert {one["finding_info"]["analytic"]["uid"] for one in findings} == {"ab" * 32}
-    assert opened["resources"][0]["owner"]["name"] == "ada"
+    assert opened["resources"][0]["owner"]["name"] == "ursula"
     assert "hunter2" not in json.dumps(findings)
     uids = [one["metadata"]["uid"] for one in findings]
     assert len(set(uids)) == 5

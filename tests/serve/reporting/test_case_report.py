@@ -278,7 +278,7 @@ def written(folder: Path, *records: tuple[EventKind, dict[str, Any]]) -> Path:
 
 
 def case_record(**more: Any) -> tuple[EventKind, dict[str, Any]]:
-    body = {"case": "HW-2345678", "job": "slurm:1", "user": "ada", "standing": "confirmed", "unix_s": DAY, **more}
+    body = {"case": "HW-2345678", "job": "slurm:1", "user": "ursula", "standing": "confirmed", "unix_s": DAY, **more}
     return EventKind.CASE, body
 
 
@@ -295,7 +295,7 @@ def test_what_was_done_leads_and_who_did_it(tmp_path):
     fields = {"case": "HW-2345678", "job": "slurm:1", "action": "HW-2345678-act", "kind": "cancel"}
     said = {"case": "HW-2345678", "what": "approved", "by": "root", "reason": "seen on the node"}
     folder = written(
-        tmp_path, (EventKind.VERDICT, {"job": job("slurm:1", "physics", "ada"), "gpu": "GPU-1", "verdict":
+        tmp_path, (EventKind.VERDICT, {"job": job("slurm:1", "physics", "ursula"), "gpu": "GPU-1", "verdict":
                                        verdict("slurm:1@GPU-1", "confirmed", 1.0, "ethash")}),
         case_record(change="opened", words="opened", rule="all"), (EventKind.APPROVAL, said),
         (EventKind.ACTION, {**fields, "result": "done", "detail": "scancel"}),

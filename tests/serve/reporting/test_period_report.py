@@ -69,7 +69,7 @@ def test_cases_decisions_and_actions_are_counted(node7):
     counts = {row.name: row.words for row in report.counts}
     assert (counts["Cases opened"], counts["Cases closed"], counts["Approved by a person"]) == ("1", "1", "1")
     [line] = report.cases
-    assert (line.case, line.user, line.worst, line.outcome) == ("HW-2345678", "ada", "confirmed", "the job ended")
+    assert (line.case, line.user, line.worst, line.outcome) == ("HW-2345678", "ursula", "confirmed", "the job ended")
     assert (line.decided_by, line.done) == ("approved by root", "cancel done")
     assert report.decision_median_s == pytest.approx(0.0)
     assert [row.name for row in report.actions] == ["cancel: done"]
@@ -138,7 +138,7 @@ def test_a_day_on_which_nothing_was_opened_still_shows_its_hours(node7):
 def test_pseudonyms_are_stable_over_all_nodes_and_names_are_gone(node7, node8):
     report = facts("2026-11-22", node7, node8, redact=True)
     found = rendered(report, "json").decode() + rendered(report, "html").decode()
-    for name in ("ada", "bob", "physics", "slurm:", "onerror", "by root", str(node7)):
+    for name in ("ursula", "bob", "physics", "slurm:", "onerror", "by root", str(node7)):
         assert name not in found
     first, second = report.cases
     assert first.user != second.user

@@ -32,9 +32,9 @@ def aged(tmp_path: Path) -> Site:
     log = site.open()
     said = verdict("slurm:1@GPU-1", "confirmed", 1.0, "ethash")
     log.append(EventKind.START, {"node": "node7", "version": "0.5"})
-    log.append(EventKind.VERDICT, {"job": job("slurm:1", "physics", "ada"), "gpu": "GPU-1", "unix_s": NOW,
+    log.append(EventKind.VERDICT, {"job": job("slurm:1", "physics", "ursula"), "gpu": "GPU-1", "unix_s": NOW,
                                    "verdict": said.model_dump(mode="json")})  # fmt: skip
-    case = {"case": CASE, "job": "slurm:1", "user": "ada", "standing": "confirmed"}
+    case = {"case": CASE, "job": "slurm:1", "user": "ursula", "standing": "confirmed"}
     log.append(EventKind.CASE, {**case, "change": "opened", "words": "opened, confirmed", "rule": "all"})
     site.write(20)
     pack(tmp_path / "evidence", said)
@@ -51,7 +51,7 @@ def aged(tmp_path: Path) -> Site:
 
 def pack(folder: Path, said: Any) -> None:
     kept = {"id": CASE, "standing": "confirmed", "opened_unix_s": NOW, "seen_unix_s": NOW, "rule": "all"}
-    owner = Job("slurm:1", "slurm", "1", gpus=("GPU-1",), user="ada", account="physics")
+    owner = Job("slurm:1", "slurm", "1", gpus=("GPU-1",), user="ursula", account="physics")
     write_bundle(folder, case=kept, job=owner, verdicts=[said], runs=[], launches=[], code={}, model={}, policy={})
 
 
@@ -65,7 +65,7 @@ def test_a_case_whose_beginning_was_removed_by_the_rule_rests_on_its_bundle(aged
     assert report.logs[0].ok
     assert any("removed under the retention rule" in note for note in report.logs[0].notes)
     assert any("The audit log begins with record" in words for words in report.missing)
-    assert "came to the conclusion that the job slurm:1 of user ada (account physics)" in report.answer
+    assert "came to the conclusion that the job slurm:1 of user ursula (account physics)" in report.answer
     assert "The case was closed" in report.answer
     assert [event.kind for event in report.events if event.record is None] == ["verdict"]
     assert rendered(report, "html")
@@ -118,7 +118,7 @@ def test_a_period_that_begins_before_the_log_says_from_when_it_knows(aged):
 def test_pseudonyms_hold_where_a_name_is_known_from_the_bundle_only(aged):
     report = case_facts(CASE, sources(aged, redact=True))
     found = rendered(report, "html").decode() + rendered(report, "json").decode()
-    for name in ("ada", "physics", "slurm:1"):
-        assert name not in found.replace("cada", "")
+    for name in ("ursula", "physics", "slurm:1"):
+        assert name not in found
     assert "user person-1 (account account-1)" in report.answer
     assert json.loads(rendered(report, "json"))["redacted"] is True
