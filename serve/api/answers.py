@@ -31,7 +31,7 @@ from hashwarden.serve.agent.logs import said
 from hashwarden.serve.api.refusal import RefusedError
 from hashwarden.serve.scan.text import printable
 
-__all__ = ["EVERYWHERE", "Problem", "handle_errors", "refusal", "status_of"]
+__all__ = ["EVERYWHERE", "Problem", "answer_to", "handle_errors", "refusal", "status_of"]
 
 _STATUS: Final[tuple[tuple[type[HashwardenError], int], ...]] = (
     (UsageError, 400), (DataError, 400), (LimitError, 413), (MissingTargetError, 404), (UnsupportedError, 415),
@@ -77,34 +77,37 @@ def status_of(error: HashwardenError) -> int:
 
 def handle_errors(app: FastAPI) -> None:
     """Give an application these answers."""
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HashwardenError, _ours)
-    app.add_exception_handler(RecursionError, _deep)
+    for kind in (HTTPException, RequestValidationError, HashwardenError, RecursionError):
+        app.add_exception_handler(kind, _answered)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    del request
-    assert isinstance(error, HTTPException)
-    return refusal(error.status_code, str(error.detail), dict(error.headers or {}))
+def answer_to(error: Exception, path: str) -> Response | None:
+    """The answer that fits an error; None if it is a fault of ours that nothing is told of.
+
+    Parameters
+    ----------
+    error : Exception
+    path : str
+        Of the request, for the log.
+    """
+    if isinstance(error, HTTPException):
+        return refusal(error.status_code, str(error.detail), dict(error.headers or {}))
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return refusal(400, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+    if isinstance(error, RecursionError):
+        return refusal(400, "JSON that is nested too deep; expected that of the schema")
+    return _ours(error, path) if isinstance(error, HashwardenError) else None
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    del request
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return refusal(400, f"{place}: {first['msg']}")
-
-
-async def _ours(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HashwardenError)
+def _ours(error: HashwardenError, path: str) -> Response:
     status = status_of(error)
     if status >= 500:
-        said("error", "a request failed", path=request.url.path, error=str(error))
+        said("error", "a request failed", path=path, error=str(error))
     return refusal(status, str(error), {"Retry-After": "5"} if status == 503 else None)
 
 
-async def _deep(request: Request, error: Exception) -> Response:
-    del request, error
-    return refusal(400, "JSON that is nested too deep; expected that of the schema")
+async def _answered(request: Request, error: Exception) -> Response:
+    answer = answer_to(error, request.url.path)
+    assert answer is not None
+    return answer

@@ -16,6 +16,7 @@ from hashwarden.serve.api.config import ServeConfig
 from hashwarden.serve.api.limits import Bodies, Gate, Rates
 from hashwarden.serve.api.measured import Measured
 from hashwarden.serve.api.meters import Meters
+from hashwarden.serve.api.straight import PlainRoute, Straight
 from hashwarden.version import __version__
 
 __all__ = ["Alive", "Ready", "create_app", "document"]
@@ -67,7 +68,7 @@ def create_app(  # noqa: PLR0913
     """
     meters, keeper = meters or Meters(), keeper or Keeper(config.access)
     app = FastAPI(title="hashwarden", description=_ABOUT, version=__version__, docs_url=None, redoc_url=None,
-                  responses=EVERYWHERE, middleware=_layers(config, meters, keeper))  # fmt: skip
+                  responses=EVERYWHERE, middleware=_layers(config, meters, keeper, inference))  # fmt: skip
     handle_errors(app)
     own = _own(meters, ready or (lambda: {"ready": True}))
     for router in (inference, desk, own, pages):  # tried in this order: what is asked most comes first
@@ -77,15 +78,17 @@ def create_app(  # noqa: PLR0913
     return app
 
 
-def _layers(config: ServeConfig, meters: Meters, keeper: Keeper) -> list[Middleware]:
+def _layers(config: ServeConfig, meters: Meters, keeper: Keeper, inference: APIRouter | None) -> list[Middleware]:
     """Outermost first: what is cheapest to refuse is refused first."""
     gate = Gate(config.limits, meters)
+    plain = [route for route in inference.routes if isinstance(route, PlainRoute)] if inference is not None else []
     return [
         Middleware(Measured, meters, gate),
         Middleware(Browsers, config.http.hosts),
         Middleware(Access, keeper),
         Middleware(Rates, config.limits, meters),
         Middleware(Bodies, config.limits, meters, gate),
+        Middleware(Straight, plain),
     ]
 
 

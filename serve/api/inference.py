@@ -13,7 +13,6 @@ from typing import Any, Final
 import orjson
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +22,7 @@ from hashwarden.serve.api.engine import Engine
 from hashwarden.serve.api.models import Served
 from hashwarden.serve.api.refusal import RefusedError
 from hashwarden.serve.api.replies import Reply
+from hashwarden.serve.api.straight import PlainRoute
 
 __all__ = ["inference_router"]
 
@@ -38,11 +38,11 @@ _ABSENT: Final = (
 """Extensions of Triton's that this service does not have: its models and its log are the operator's to change."""
 
 
-class _Route(APIRoute):
-    """A route of the OpenAPI document that calls its page with the request and nothing else; a refusal is answered."""
+class _Route(PlainRoute):
+    """A page of the protocol; a refusal is answered in its own form."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
-        page = self.endpoint
+        page = super().get_route_handler()
 
         async def answered(request: Request) -> Response:
             try:

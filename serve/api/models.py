@@ -32,6 +32,9 @@ _PIN: Final = 12
 _CHUNK: Final = 2048
 """Kernels that go through the graph at once."""
 
+_FEW: Final = 1024
+"""Values of which a copy costs less than to be kept from warnings."""
+
 
 class Served(ABC):
     """A model that can be asked.
@@ -233,6 +236,8 @@ class KernelModel(Served):
 
 def _finite(values: Array) -> bool:
     """Whether all are finite: their sum is then, and one pass without a copy is enough; or it is only too large."""
+    if values.size <= _FEW:
+        return bool(np.isfinite(values).all())
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.add.reduce(values, axis=None)) or np.isfinite(values).all())
 
