@@ -20,6 +20,7 @@ from hashwarden.serve.api.grpc_beside import GrpcBeside
 from hashwarden.serve.api.inference import inference_router
 from hashwarden.serve.api.jobs import jobs_router
 from hashwarden.serve.api.listeners import tls_of
+from hashwarden.serve.api.memory import keep_freed
 from hashwarden.serve.api.meters import Meters
 from hashwarden.serve.api.models import load_models
 from hashwarden.serve.api.pages_beside import PagesBeside
@@ -53,6 +54,7 @@ class ScoringService:
 
     def __init__(self, config: ServeConfig) -> None:
         set_up(config.log)
+        keep_freed()
         self.steps = Steps()
         try:
             self._build(config)
