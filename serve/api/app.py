@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel, Field
 from starlette.middleware import Middleware
 
@@ -22,6 +23,9 @@ from hashwarden.version import __version__
 __all__ = ["Alive", "Ready", "create_app", "document"]
 
 _ABOUT: Final = "Scores samples of GPU jobs and kernels: mining, other hash work, or neither."
+_UNTOLD: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""Nothing of what is asked goes to whom an environment variable names: our metrics are asked for, with a token."""
+
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -68,7 +72,7 @@ def create_app(  # noqa: PLR0913
     """
     meters, keeper = meters or Meters(), keeper or Keeper(config.access)
     app = FastAPI(title="hashwarden", description=_ABOUT, version=__version__, docs_url=None, redoc_url=None,
-                  responses=EVERYWHERE, middleware=_layers(config, meters, keeper, inference))  # fmt: skip
+                  telemetry=_UNTOLD, responses=EVERYWHERE, middleware=_layers(config, meters, keeper, inference))  # fmt: skip
     handle_errors(app)
     own = _own(meters, ready or (lambda: {"ready": True}))
     for router in (inference, desk, own, pages):  # tried in this order: what is asked most comes first
