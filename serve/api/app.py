@@ -71,8 +71,9 @@ def create_app(  # noqa: PLR0913
         If the file of tokens cannot be used.
     """
     meters, keeper = meters or Meters(), keeper or Keeper(config.access)
+    layers = _layers(config, meters, keeper, inference)
     app = FastAPI(title="hashwarden", description=_ABOUT, version=__version__, docs_url=None, redoc_url=None,
-                  telemetry=_UNTOLD, responses=EVERYWHERE, middleware=_layers(config, meters, keeper, inference))  # fmt: skip
+                  telemetry=_UNTOLD, responses=EVERYWHERE, middleware=layers)  # fmt: skip
     handle_errors(app)
     own = _own(meters, ready or (lambda: {"ready": True}))
     for router in (inference, desk, own, pages):  # tried in this order: what is asked most comes first

@@ -1,4 +1,4 @@
-"""Keeps the memory of bodies and tensors between requests: to give it back and ask for it anew costs more than to score.
+"""Keeps the memory of bodies and tensors between requests: giving it back and asking anew costs as much as scoring.
 
 By default glibc returns blocks of some hundred kilobytes to the kernel as soon as they are free, and the kernel clears
 every page of them anew: of a batch of 1,000 samples that was half of the time.
