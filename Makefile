@@ -77,7 +77,7 @@ test: lint
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
 bench: dev
-	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; PYTHONPATH=benchmarks $(BIN)/python $$script; done
 
 site: dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/site-doctrees docs build/site
