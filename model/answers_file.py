@@ -6,7 +6,7 @@ A scorer that gives other answers must not judge anybody.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hashwarden.errors import ModelError
+from hashwarden.errors import CheckError, ModelError
 
-__all__ = ["TOLERANCE", "AnswersFile", "answers_path", "packed", "read_file", "unpacked"]
+__all__ = ["TOLERANCE", "AnswersFile", "answers_path", "check_same", "packed", "read_file", "unpacked"]
 
 F32 = npt.NDArray[np.float32]
 File = TypeVar("File", bound="AnswersFile")
@@ -65,6 +65,37 @@ def read_file(kind: type[File], path: Path, model_sha256: str, made: Callable[[F
     if file.model_sha256 != model_sha256:
         raise _refused("known answers of another model", path)
     return answers
+
+
+def check_same(got: Sequence[F32], wanted: Mapping[str, F32], model: Path, what: str = "") -> None:
+    """Compare answers with those that are known.
+
+    Parameters
+    ----------
+    got : sequence of float32 array
+        In the order of `wanted`.
+    wanted : mapping of str to float32 array
+        By name.
+    model : Path
+        The model file.
+    what : str
+        Which part of the model they are of, if it has several.
+
+    Raises
+    ------
+    CheckError
+        If one differs: then this installation must not judge anybody.
+    """
+    for (name, theirs), mine in zip(wanted.items(), got, strict=True):
+        same = mine.shape == theirs.shape
+        worst = float((np.abs(mine - theirs) / np.maximum(1, np.abs(theirs))).max()) if same else np.inf
+        if not worst <= TOLERANCE:
+            raise CheckError(
+                f"{name}{what and f' of the {what}'} that differ from the known answers by {worst:.2g}",
+                f"at most {TOLERANCE}",
+                "Install hashwarden and onnxruntime again; do not act on verdicts of this installation.",
+                where=str(model),
+            )
 
 
 def packed(array: F32) -> str:

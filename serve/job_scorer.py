@@ -13,8 +13,7 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.errors import CheckError
-from hashwarden.model.answers_file import TOLERANCE, answers_path
+from hashwarden.model.answers_file import answers_path, check_same
 from hashwarden.model.job.known_answers import read_answers
 from hashwarden.model.runtime import onnxruntime
 from hashwarden.serve.job_graphs import OUTPUTS, open_sequence, open_step, sequence_path
@@ -182,26 +181,15 @@ class JobScorer:
             If the known answers are missing, damaged or of another model.
         """
         known = read_answers(answers_path(self.path), self._opened.sha256)
-        wanted = (known.probabilities, known.families, known.novelty)
+        wanted = {"probabilities": known.probabilities, "families": known.families, "novelty": known.novelty}
         state, seen = self.initial(len(known.dts)), []
         for t in range(known.dts.shape[1]):
             scores = self.step(known.samples[:, t], known.masks[:, t], known.dts[:, t], state)
             state = scores.state
             seen.append((scores.probabilities, scores.families, scores.novelty))
-        self._compare([np.stack(each, 1) for each in zip(*seen, strict=True)], wanted, "step graph")
+        check_same([np.stack(each, 1) for each in zip(*seen, strict=True)], wanted, self.path, "step graph")
         whole = self.sequence(known.samples, known.masks, known.dts)
-        self._compare([whole.probabilities, whole.families, whole.novelty], wanted, "sequence graph")
-
-    def _compare(self, got: list[F32], wanted: tuple[F32, F32, F32], which: str) -> None:
-        for name, mine, theirs in zip(("probabilities", "families", "novelty"), got, wanted, strict=True):
-            worst = float((np.abs(mine - theirs) / np.maximum(1, np.abs(theirs))).max())
-            if not worst <= TOLERANCE:
-                raise CheckError(
-                    f"{name} of the {which} that differ from the known answers by {worst:.2g}",
-                    f"at most {TOLERANCE}",
-                    "Install hashwarden and onnxruntime again; do not act on verdicts of this installation.",
-                    where=str(self.path),
-                )
+        check_same([whole.probabilities, whole.families, whole.novelty], wanted, self.path, "sequence graph")
 
     def _in_parts(self, samples: Array, masks: Array, dts: Array, state: F32) -> Scores:
         """Any number of samples, none included."""

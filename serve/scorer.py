@@ -9,9 +9,8 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.errors import CheckError
 from hashwarden.kernels.sass.table import MixTable
-from hashwarden.model.answers_file import TOLERANCE, answers_path
+from hashwarden.model.answers_file import answers_path, check_same
 from hashwarden.model.kernel.decide import decide
 from hashwarden.model.kernel.features import FEATURE_NAMES, features_of
 from hashwarden.model.kernel.joint import own_log_odds, sigmoid
@@ -84,16 +83,8 @@ class KernelScorer:
             If the known answers are missing, damaged or of another model.
         """
         known = read_answers(answers_path(self.path), self._opened.sha256)
-        wanted = (known.groups, known.families, known.novelty)
-        for name, mine, theirs in zip(("groups", "families", "novelty"), self.run(known.features), wanted, strict=True):
-            same = mine.shape == theirs.shape
-            worst = float((np.abs(mine - theirs) / np.maximum(1, np.abs(theirs))).max()) if same else np.inf
-            if not worst <= TOLERANCE:
-                raise CheckError(
-                    f"{name} that differ from the known answers by {worst:.2g}", f"at most {TOLERANCE}",
-                    "Install hashwarden and onnxruntime again; do not act on verdicts of this installation.",
-                    where=str(self.path),
-                )  # fmt: skip
+        wanted = {"groups": known.groups, "families": known.families, "novelty": known.novelty}
+        check_same(self.run(known.features), wanted, self.path)  # fmt: skip
 
     def run(self, features: F32) -> tuple[F32, F32, F32]:
         """The raw outputs: group log-probabilities (N, 3), family probabilities (N, M), novelty (N,)."""

@@ -1,10 +1,13 @@
 """The systemd unit and the configuration that sites begin with: what systemd says of the one, and we of the other."""
 
 import re
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from units import ROOT, analyze, runnable, settings
 
 from hashwarden.errors import UsageError
 from hashwarden.serve.agent.config import CONFIG_PATH, Config, load_config
@@ -12,32 +15,15 @@ from hashwarden.serve.jobs.registry import PROVIDERS
 from hashwarden.serve.schedulers.registry import SCHEDULERS
 from hashwarden.serve.sources.registry import SOURCES
 
-ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "hashwarden-agent.service"
 CONFIG = ROOT / "deploy" / "agent.toml"
 MOST_EXPOSED = 5.5
 """Of 10. What is left is what the agent is for: other processes, eBPF, GPUs, the network of the schedulers."""
 
 
-def settings(unit: str) -> dict[str, str]:
-    """The lines of a unit; of a key that comes twice, the last."""
-    return dict(line.split("=", 1) for line in unit.splitlines() if re.match(r"[A-Z]\w+=", line))
-
-
 @pytest.fixture
 def unit(tmp_path):
-    """The unit, with programs that are there."""
-    text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text(), flags=re.MULTILINE)
-    path = tmp_path / UNIT.name
-    path.write_text(text)
-    return path
-
-
-def analyze(*words):
-    try:
-        return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, check=False, timeout=60)
-    except FileNotFoundError:
-        pytest.skip("systemd-analyze is not installed (Debian: systemd)")
+    return runnable(UNIT, tmp_path)
 
 
 def test_systemd_understands_every_line(unit):

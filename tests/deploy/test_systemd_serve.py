@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from units import ROOT, analyze, runnable, settings
 
 from hashwarden.cli.serve import TOKENS
 from hashwarden.serve.api.config import SERVE_CONFIG_PATH, ServeConfig, load_serve_config
 from hashwarden.serve.api.listeners import default_socket
 
-ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "hashwarden-serve.service"
 CONFIG = ROOT / "deploy" / "serve.toml"
 MOST_EXPOSED = 2.0
 """Of 10: it is no root, sees no device and no other process."""
 
 
-def settings(text: str) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in text.splitlines() if re.match(r"[A-Z]\w+=", line))
-
-
 @pytest.fixture
 def unit(tmp_path):
-    """The unit, with a program and a user that are there."""
-    text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text(), flags=re.MULTILINE)
-    path = tmp_path / UNIT.name
-    path.write_text(re.sub(r"^(User|Group)=.*", r"\1=daemon", text, flags=re.MULTILINE))
-    return path
-
-
-def analyze(*words):
-    try:
-        return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, check=False, timeout=60)
-    except FileNotFoundError:
-        pytest.skip("systemd-analyze is not installed (Debian: systemd)")
+    return runnable(UNIT, tmp_path)
 
 
 def test_systemd_understands_every_line_of_the_service_s_unit(unit):
