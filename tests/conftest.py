@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         together = real or getattr(workload, "name", None) or item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(together))
 
+
+if os.environ.get(
+    "HASHWARDEN_NO_SKIP"
+):  # a change is judged by the same inputs each time; everywhere else they are new
+    hypothesis.settings.register_profile("fixed", derandomize=True, print_blob=True)
+    hypothesis.settings.load_profile("fixed")
 
 REAL = ("bpf", "slurm", "chromium")
 """Markers of tests with real components, which a machine that sets HASHWARDEN_NO_SKIP has."""

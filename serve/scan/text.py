@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 __all__ = ["printable", "shorten", "shorten_path"]
-
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def printable(text: str) -> str:
-    r"""Escape whatever could move the cursor, colour the screen, break the line or hide.
+    r"""Escape whatever could move the cursor, colour the screen, break the line, hide, or pass for a space.
 
-    A kernel may be called anything, an escape sequence too: control and format characters, unpaired
-    surrogates and line separators become ``\xNN`` or ``\uNNNN``.
+    A kernel may be called anything, an escape sequence too: control and format characters, unpaired surrogates, line
+    separators and all spaces but the usual one become ``\xNN`` or ``\uNNNN``. What is left is `str.isprintable`.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(_escape(char) for char in text)
 
 
 def _escape(char: str) -> str:
-    if unicodedata.category(char) not in _HIDDEN:
+    if char.isprintable():
         return char
     code = ord(char)
     if code < 0x100:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hashwarden.serve.jobs.device_names import DeviceNames
@@ -25,6 +25,7 @@ WORDS = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
+@example("JobName=0\xa00")
 @given(WORDS)
 def test_texts_of_slurm_and_of_prologs(text):
     parse_rows(text)

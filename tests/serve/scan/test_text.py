@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hashwarden.serve.scan.text import printable, shorten, shorten_path
 
@@ -14,6 +16,8 @@ from hashwarden.serve.scan.text import printable, shorten, shorten_path
         ("\u202egpj.exe", "\\u202egpj.exe"),
         ("\udcff", "\\udcff"),
         ("\u2028", "\\u2028"),
+        ("root\xa0", "root\\xa0"),
+        ("a\u3000b c", "a\\u3000b c"),
         ("\U000e0041", "\\U000e0041"),
     ],
 )
@@ -35,3 +39,10 @@ def test_short_enough_and_both_ends_kept(width):
 def test_a_path_loses_its_first_folders_first():
     assert shorten_path("/data/wheels/cache/torch.whl", 20) == "…/cache/torch.whl"
     assert shorten_path("/data/wheels/a-rather-long-name.whl", 12) == "a-rath…e.whl"
+
+
+@given(st.text())
+def test_what_is_left_is_printable_and_what_was_printable_is_left(text):
+    assert printable(text).isprintable()
+    if text.isprintable():
+        assert printable(text) == text
