@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 if os.environ.get(
     "HASHWARDEN_NO_SKIP"
-):  # a change is judged by the same inputs each time; everywhere else they are new
+):  # the same inputs judge every change; elsewhere they are new
     hypothesis.settings.register_profile("fixed", derandomize=True, print_blob=True)
     hypothesis.settings.load_profile("fixed")
 
