@@ -38,9 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group(together))
 
 
-if os.environ.get(
-    "HASHWARDEN_NO_SKIP"
-):  # the same inputs judge every change; elsewhere they are new
+if os.environ.get("HASHWARDEN_NO_SKIP"):  # the same inputs judge every change; elsewhere they are new
     hypothesis.settings.register_profile("fixed", derandomize=True, print_blob=True)
     hypothesis.settings.load_profile("fixed")
 
