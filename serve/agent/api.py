@@ -99,19 +99,23 @@ class Api:
     view : View
     approvers : sequence of str
         Names of users, or ``@group``, that may approve and reject. Root may always.
+    own_uid : int, optional
+        Whom the agent runs as, this process by default: may see everything, for it is theirs, but decide nothing.
     """
 
-    def __init__(self, view: View, approvers: Sequence[str]) -> None:
+    def __init__(self, view: View, approvers: Sequence[str], own_uid: int | None = None) -> None:
         self._view, self._approvers = view, approvers
+        self._own_uid = os.geteuid() if own_uid is None else own_uid
         self._probes = Probes(view)
 
     def __call__(self, request: Request) -> Answer:
-        """Answer; only those who may approve see cases and jobs, for they name people."""
+        """Answer; only those who may approve, and the agent's own user, see cases and jobs: they name people."""
         if not request.path.startswith("/v1/"):
             return self._probes(request)
         if refusal := foreign(request):
             return json_answer(HTTPStatus.FORBIDDEN, {"error": refusal, "expected": "the agent's own pages"})
-        if not self._may(request.peer):
+        own = request.peer.uid == self._own_uid and request.method == "GET"
+        if not (own or self._may(request.peer)):
             expected = "root, " + ", ".join(self._approvers)
             who = name_of(request.peer.uid)
             return json_answer(HTTPStatus.FORBIDDEN, {"error": f"{who} may not", "expected": expected})

@@ -44,8 +44,9 @@ class StateFolder:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
+            remedy = "Run it as root" if isinstance(error, PermissionError) else "Mend the disk"
             raise StorageError(
-                refusal(error), "a folder that this program may write", "Mend the disk, or change state_dir.",
+                refusal(error), "a folder that this program may write", f"{remedy}, or change state_dir.",
                 where=str(path),
             ) from error  # fmt: skip
         info = path.stat()

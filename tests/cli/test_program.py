@@ -28,6 +28,13 @@ def test_version():
     assert _run("--version").stdout == f"hashwarden {__version__}\n"
 
 
+def test_it_runs_as_a_module_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "hashwarden", "scan"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr.startswith("hashwarden: neither a TARGET")) == (2, True)
+
+
 @pytest.mark.parametrize(
     "command",
     [[], ["scan"], ["train"], ["train", "kernel"], ["evaluate", "kernel"], ["workloads"], ["workloads", "run"]],

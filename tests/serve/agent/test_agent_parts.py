@@ -27,6 +27,7 @@ from hashwarden.serve.agent.joining import JobSample, joined, split, watched_nam
 from hashwarden.serve.agent.notify import notify, watchdog_s
 from hashwarden.serve.agent.window import RawWindow
 from hashwarden.serve.jobs.job import Job
+from hashwarden.serve.journal import StorageError
 from hashwarden.serve.policy.observation import Blindness
 from hashwarden.serve.sources.source import Reading
 
@@ -355,6 +356,18 @@ def test_one_agent_a_folder(tmp_path):
     first.close()
     StateFolder(tmp_path / "state").close()
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_who_may_not_write_to_the_folder_is_told_to_be_root(tmp_path: Path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become nobody")
+    (tmp_path / "roots").mkdir(mode=0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(StorageError, match="Run it as root, or change state_dir"):
+            StateFolder(tmp_path / "roots" / "state")
+    finally:
+        os.seteuid(0)
 
 
 def test_evidence_is_kept_for_the_same_model_only(tmp_path):

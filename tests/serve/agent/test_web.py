@@ -160,6 +160,20 @@ def test_the_kernel_says_who_approves(path, view):
     assert view.decided == [("HW-ABC", "approve", "root", reason), ("HW-ABC", "reject", "daemon", reason)]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
+def test_the_user_an_agent_runs_as_sees_its_pages_and_decides_nothing(view, path):
+    own = path.with_name("own.sock")
+    server = Server(own, Api(view, ("root",), own_uid=65534), 0o666)
+    try:
+        assert ask(own, "GET /v1/cases", 65534, 65534) == (200, {"cases": [{"id": "HW-ABC"}]})
+        assert ask(own, "POST /v1/cases/HW-ABC/approve", 65534, 65534)[0] == 403
+        assert ask(own, "GET /v1/cases", 1, 1)[0] == 403
+        assert ask(own, "POST /v1/cases/HW-ABC/approve")[0] == 200
+    finally:
+        server.close()
+    assert [by for _, _, by, _ in view.decided] == ["root"]
+
+
 def test_what_is_shown_to_those_who_may(path):
     assert ask(path, "GET /v1/status")[1] == {"node": "n"}
     assert ask(path, "GET /v1/jobs")[1] == {"jobs": [{"job": "slurm:1"}]}
