@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final, final
@@ -26,6 +27,9 @@ __all__ = ["Access", "Browsers", "Keeper", "is_health", "path_of", "peer_in"]
 Headers = Mapping[bytes, bytes]
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_MADE_UP: Final = re.compile(r"[a-z0-9_-]*|%2f.*")
+"""Hosts that clients of Unix sockets write for want of one: words, and the path of the socket."""
+
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _READING: Final = ("/v2", "/metrics", "/openapi.json")
 """What takes the role read; the routes of the job API say themselves what they take."""
@@ -169,8 +173,16 @@ class Browsers:
         server = scope.get("server")
         near = server is None or server[1] is None or server[0] in _LOOPBACK
         name = _name(host)
-        local = server is not None and server[1] is None and name in ("unix", "")  # no browser speaks to a Unix socket
+        local = server is not None and server[1] is None and _is_made_up(name)
         return not near or not host or name in self._hosts or local
+
+
+def _is_made_up(name: str) -> bool:
+    """Whether a name only fills the place of a host, as clients of Unix sockets do, and nobody can make it lead here.
+
+    No browser speaks to a Unix socket, but it may reach one through ``ssh -L`` under any name that has an address.
+    """
+    return _MADE_UP.fullmatch(name) is not None
 
 
 def _foreign(headers: Headers, host: str) -> bool:

@@ -278,10 +278,22 @@ def served_by(rig, authority):
         ({"Host": "hw.example:80"}, 200),
         ({"Host": "[::1]:8000"}, 200),
         ({"Host": "unix"}, 200),
+        ({"Host": "hashwarden:80"}, 200),
+        ({"Host": "%2Frun%2Fhashwarden-serve%2Fserve.sock"}, 200),
+        ({"Host": "127.0.0.1.evil.example"}, 421),
+        ({"Host": "192.0.2.1:8000"}, 421),
+        ({"Host": "[2001:db8::1]:8000"}, 421),
     ],
 )
 def test_pages_of_other_sites_can_do_nothing(one, headers, status):
     assert one.ask("/v1/approve", "POST", b"{}", **headers)[0] == status
+
+
+@pytest.mark.parametrize("host", ["unix", "hashwarden", "%2Frun%2Fserve.sock", "evil.example"])
+def test_on_loopback_a_name_has_to_be_known_for_others_may_lead_here(host):
+    with served(http={"socket": "", "listen": ["127.0.0.1:0"]}) as rig, contextlib.closing(rig.tcp()) as link:
+        link.request("GET", "/healthz", headers={"Host": host})
+        assert link.getresponse().status == 421
 
 
 def test_pages_of_other_sites_may_ask_but_not_read(one):
