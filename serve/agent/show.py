@@ -17,6 +17,7 @@ from hashwarden.serve.agent.metrics import GpuView, exposition, samples
 from hashwarden.serve.policy.case import Case
 from hashwarden.serve.policy.coming import coming
 from hashwarden.serve.policy.observation import Observation
+from hashwarden.serve.sources.source import NO_INDEX
 from hashwarden.version import __version__
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class Show:
             jobs = [job.key for job in parts.table.jobs_on(device.gpu)]
             rows = [row for job in jobs if (row := parts.window.newest(job, device.gpu)) is not None]
             fields = {name: getattr(device, name) for name in _DEVICE}
+            fields["index"] = None if device.index == NO_INDEX else device.index
             found.append({**fields, "jobs": jobs, "now": latest(max(rows, key=lambda row: row[0], default=None))})
         return found
 

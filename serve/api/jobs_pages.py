@@ -97,7 +97,7 @@ class GpuRow(BaseModel):
     """A GPU."""
 
     gpu: str
-    index: int
+    index: int | None
     name: str
     mig: int | None
     alias: str

@@ -17,7 +17,7 @@ from hashwarden.model.channels import CHANNELS
 from hashwarden.serve.inbox.clock import StreamClock
 from hashwarden.serve.inbox.jobs import Facts, gpu_name
 from hashwarden.serve.jobs.job import Job
-from hashwarden.serve.sources.source import Device, Reading
+from hashwarden.serve.sources.source import NO_INDEX, Device, Reading
 
 if TYPE_CHECKING:
     from hashwarden.serve.inbox.batch import Ticket
@@ -52,8 +52,6 @@ class Stream:
         As they are called here.
     name : str
         Of the GPU, as the client calls it.
-    index : int
-        Number of the GPU.
     clock : StreamClock
     waiting : deque of Waiting
         The first of them may be being judged.
@@ -68,7 +66,6 @@ class Stream:
     key: str
     gpu: str
     name: str
-    index: int
     spoke_s: float
     clock: StreamClock = field(default_factory=StreamClock)
     waiting: deque[Waiting] = field(default_factory=deque)
@@ -79,7 +76,7 @@ class Stream:
         """A sample as sources give it."""
         there = np.flatnonzero(~np.isnan(one.values))
         values = dict(zip([_NAMES[place] for place in there.tolist()], one.values[there].tolist(), strict=True))
-        return Reading(self.gpu, self.index, one.time_s, one.unix_s, values, job=self.key, heard_s=now_s,
+        return Reading(self.gpu, NO_INDEX, one.time_s, one.unix_s, values, job=self.key, heard_s=now_s,
                        every_s=self.clock.every_s)  # fmt: skip
 
 
@@ -139,7 +136,6 @@ class Ledger:
         self.over: list[Ticket] = []
         self.ending: set[str] = set()
         self._claims: dict[str, dict[str, Stream]] = {}
-        self._index: dict[str, int] = {}
         self._gone: OrderedDict[str, dict[str, float]] = OrderedDict()
         self._fresh = False
 
@@ -188,8 +184,7 @@ class Ledger:
         job = self.jobs[key]
         name = gpu_name(job.facts.cluster, gpu)
         if name not in job.streams:
-            index = self._index.setdefault(name, len(self._index))
-            made = job.streams[name] = Stream(key, name, gpu, index, now_s)
+            made = job.streams[name] = Stream(key, name, gpu, now_s)
             self._claims.setdefault(name, {})[key] = made
             self._fresh = False
         return job.streams[name]
@@ -219,7 +214,7 @@ class Ledger:
         for gpu in job.streams:
             self._claims[gpu].pop(job.key, None)
             if not self._claims[gpu]:
-                del self._claims[gpu], self._index[gpu]
+                del self._claims[gpu]
         self._fresh = False
 
     def show(self) -> None:
@@ -230,7 +225,7 @@ class Ledger:
         for job in self.jobs.values():
             gpus = tuple(gpu for gpu, stream in job.streams.items() if not stream.left)
             job.job = job.facts.job(gpus, self._home)
-        self.devices = tuple(Device(gpu, index) for gpu, index in self._index.items())
+        self.devices = tuple(Device(gpu, NO_INDEX) for gpu in self._claims)
         self.on = {
             gpu: tuple(self.jobs[key].job for key, stream in claims.items() if not stream.left)
             for gpu, claims in self._claims.items()

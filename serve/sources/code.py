@@ -21,7 +21,7 @@ from hashwarden.serve.sources.code_join import Joined, Joiner, LaunchedKernel
 from hashwarden.serve.sources.code_plan import CpuBudget, Plan, Watched
 from hashwarden.serve.sources.code_store import CodeStore, model_hash
 from hashwarden.serve.sources.code_wire import Question
-from hashwarden.serve.sources.source import Device, NoData, Options, Reading
+from hashwarden.serve.sources.source import NO_INDEX, Device, NoData, Options, Reading
 
 __all__ = ["CodeSource", "make"]
 
@@ -182,7 +182,7 @@ class CodeSource:
         for gpu, processes in parts.items():
             joined = joiner.join(processes, self._architecture((gpu,)))
             if joined.values:
-                readings.append(Reading(gpu, -1, now, self._unix(), joined.values, job))
+                readings.append(Reading(gpu, NO_INDEX, now, self._unix(), joined.values, job))
             if sum(joined.launches.values()) > sum(whole.launches.values()):
                 whole = joined
         self._note(job, joiner.top(whole))

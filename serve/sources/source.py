@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,12 @@ from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.launch_board import LaunchBoard
 from hashwarden.serve.sources.helpers import Helpers
 
-__all__ = ["F32", "Device", "NoData", "Options", "Reading", "Source", "SourceLost", "vector"]
+__all__ = ["F32", "NO_INDEX", "Device", "NoData", "Options", "Reading", "Source", "SourceLost", "vector"]
 
 F32 = npt.NDArray[np.float32]
+
+NO_INDEX: Final = -1
+"""Of devices and readings that nobody has numbered."""
 
 
 class NoData(Exception):  # noqa: N818  a state, not a fault
@@ -42,7 +45,7 @@ class Device:
     gpu : str
         UUID, by which readings name it: ``GPU-…`` or ``MIG-…``.
     index : int
-        Number of the GPU in NVML's order; of a MIG instance, that of its GPU.
+        Number of the GPU in NVML's order; of a MIG instance, that of its GPU; or `NO_INDEX`.
     name : str
         Product name; of a MIG instance, with its profile.
     architecture : int

@@ -23,7 +23,7 @@ from hashwarden.serve.top.order import Order
 from hashwarden.serve.top.rows import CaseRow, JobRow, mapping
 from hashwarden.serve.top.screens import HelpPage, JobPage, Page
 from hashwarden.serve.top.tables import gpu_lines, job_lines
-from hashwarden.serve.top.view import View, view_of
+from hashwarden.serve.top.view import View, stale_of, view_of
 from hashwarden.serve.top.words import Look, clean, fit
 
 __all__ = ["JobsPage", "TopApp"]
@@ -83,17 +83,19 @@ class JobsPage(Page, inherit_bindings=False):
         view.order = top.order
         self._show_gpus(width)
         heading, lines = job_lines(rows, view, width, top.look)
-        choices.choose_from(heading, [((row.node, row.key), text) for row, text in zip(rows, lines, strict=True)])
+        choices.choose_from(heading, [(row.node, row.key) for row in rows], lines)
         every = len(view.ended if self._ended else view.jobs)
         self.query_one("#why", Lines).show(self._why(width, len(rows), every))
 
     def _show_gpus(self, width: int) -> None:
         top = self.top
-        heading, lines = gpu_lines(top.view.gpus, top.view.names, width, top.look)
-        most = (0, max(0, self.size.height // 3 - 1), len(lines))[self._gpus]
-        texts = [heading, *lines[:most]] if most and lines else []
-        if 0 < most < len(lines):
-            texts[-1] = Text(fit(f"and {len(lines) - most + 1} more GPUs: t shows them", width, top.look))
+        count = len(top.view.gpus)
+        most = (0, max(0, self.size.height // 3 - 1), count)[self._gpus]
+        rows = top.view.gpus if most >= count else top.view.worst_gpus
+        heading, lines = gpu_lines(rows, top.view.names, width, top.look)
+        texts = [heading, *lines[:most]] if most and count else []
+        if 0 < most < count:
+            texts[-1] = Text(fit(f"and {count - most + 1} more GPUs: t shows them", width, top.look))
         self.query_one("#gpus", Lines).show([*texts, Text()] if texts else [])
 
     def _why(self, width: int, shown: int, every: int) -> list[Text]:
@@ -286,13 +288,13 @@ class TopApp(App[None]):
     def _take(self, nodes: list[Node]) -> None:
         if self.paused:
             return
-        self.nodes = nodes
+        self.nodes, self.view = nodes, view_of(nodes, self.feed.clock(), self.look)
         self._renew()
         if isinstance(self.screen, JobPage):
             self.ask_job(self.screen)
 
     def _renew(self) -> None:
-        self.view = view_of(self.nodes, self.feed.clock(), self.look)
+        self.view.stale = stale_of(self.nodes, self.feed.clock())
         if isinstance(self.screen, Page):
             self.screen.renew()
 

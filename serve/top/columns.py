@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, final
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Generic, TypeVar, final, overload
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from hashwarden.serve.top.words import Look, fit
 
-__all__ = ["GAP", "Cell", "Column", "arranged", "header", "line", "wrapped"]
+__all__ = ["GAP", "Cell", "Column", "Drawn", "arranged", "grown", "header", "line", "wrapped"]
+
+Row = TypeVar("Row")
 
 GAP: Final = 1
+_LEAST: Final = 6
+"""Cells that the end of a name needs."""
 
 
 @final
@@ -47,6 +52,41 @@ class Cell:
 
     text: str
     style: str = ""
+
+
+@final
+class Drawn(Sequence[Text], Generic[Row]):
+    """A line for each row, drawn when it is asked for: of thousands of rows only those on the screen are.
+
+    Parameters
+    ----------
+    rows : sequence
+    draw : callable
+        From a row to its line.
+    """
+
+    def __init__(self, rows: Sequence[Row], draw: Callable[[Row], Text]) -> None:
+        self._rows, self._draw = rows, draw
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Text: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Text]: ...
+    def __getitem__(self, place: int | slice) -> Text | list[Text]:
+        """A line, or those of a slice."""
+        if isinstance(place, slice):
+            return [self._draw(row) for row in self._rows[place]]
+        return self._draw(self._rows[place])
+
+
+def grown(column: Column, texts: Iterable[str], most: int) -> Column:
+    """A column that can use as much as its longest text, up to so many cells."""
+    longest = min(max((cell_len(text) for text in texts), default=0), most)
+    return replace(column, least=max(column.least, min(longest, _LEAST)), most=max(column.most, longest))
 
 
 def arranged(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:

@@ -25,7 +25,7 @@ class Lines(Widget, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._texts: list[Text] = []
+        self._texts: Sequence[Text] = []
         self._strips: list[Strip] = []
         self.top = 0
 
@@ -59,7 +59,7 @@ class Lines(Widget, can_focus=False):
 
     def _visible(self) -> list[Text]:
         self.top = max(0, min(self.top, len(self._texts) - self.room))
-        return self._texts[self.top : self.top + self.room]
+        return list(self._texts[self.top : self.top + self.room])
 
     def _draw(self) -> None:
         width, old = self.size.width, self._strips
@@ -96,12 +96,11 @@ class Choices(Lines):
         """Rows that there is room for."""
         return max(self.size.height - 1, 1)
 
-    def choose_from(self, heading: Text, rows: Sequence[tuple[object, Text]]) -> None:
-        """Show these rows."""
+    def choose_from(self, heading: Text, keys: Sequence[object], texts: Sequence[Text]) -> None:
+        """Show these rows; of `texts` only those that can be seen are asked for."""
         before = self.chosen
-        self._heading, self._keys = heading, [key for key, _ in rows]
-        self._texts = [text for _, text in rows]
-        self.cursor = self._keys.index(before) if before in self._keys else min(self.cursor, max(len(rows) - 1, 0))
+        self._heading, self._keys, self._texts = heading, list(keys), texts
+        self.cursor = self._keys.index(before) if before in self._keys else min(self.cursor, max(len(keys) - 1, 0))
         self._draw()
 
     def move(self, count: int) -> None:

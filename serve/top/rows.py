@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
@@ -12,6 +13,7 @@ from hashwarden.serve.top.words import ORDER, Look, clean
 __all__ = ["CaseRow", "GpuRow", "JobRow", "case_row", "gpu_rows", "job_row", "mapping", "number", "sequence"]
 
 _MOST: Final = 64
+_UUID: Final = re.compile("((?:GPU|MIG)-[0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f-]{22,}")
 _MINING: Final = "mining"
 
 
@@ -134,8 +136,11 @@ def gpu_rows(node: str, page: object, look: Look) -> list[GpuRow]:
 
 
 def _label(gpu: Mapping[str, Any], look: Look) -> str:
+    """Its number, or the name by which somebody pushes its samples, UUIDs as short as other tools cut them."""
     index, mig = gpu.get("index"), gpu.get("mig")
-    label = "?" if index is None else clean(index, look, 8)
+    if index is None:
+        return clean(_UUID.sub(r"\1", str(gpu.get("gpu") or "?")), look, 80)
+    label = clean(index, look, 8)
     return label if mig is None else f"{label}:{clean(mig, look, 8)}"
 
 
@@ -160,7 +165,7 @@ def job_row(node: str, page: object, labels: Mapping[str, str], look: Look) -> J
     return JobRow(
         node, str(one.get("job", "")), _name(one, look),
         clean(one.get("user") or one.get("namespace") or "?", look, _MOST),
-        ",".join(labels.get(gpu, clean(gpu, look, 12)) for gpu in gpus[:_MOST]), clean(state, look, 12),
+        ",".join(labels.get(gpu) or _label({"gpu": gpu}, look) for gpu in gpus[:_MOST]), clean(state, look, 12),
         clean(likeliest, look, _MOST), number(mapping(worst.get("probabilities")).get(likeliest)),
         number(worst.get("strength")), tuple(number(value) for value in sequence(worst.get("trend"))[-_MOST:]),
         _reason(one, worst, look), number(worst.get("watched_s")),

@@ -200,7 +200,7 @@ class CasesPage(Page, inherit_bindings=False):
         rows = sorted((row for row in top.view.cases if row.is_open or self._also_closed),
                       key=lambda row: (not row.is_open, not row.waiting, -row.opened_unix_s))  # fmt: skip
         heading, lines = case_lines(rows, top.view.names, top.view.unix_s, width, top.look)
-        choices.choose_from(heading, [((row.node, row.id), text) for row, text in zip(rows, lines, strict=True)])
+        choices.choose_from(heading, [(row.node, row.id) for row in rows], lines)
         case = self._chosen()
         words = f"{case.label} waits for: {case.waiting or 'nothing'}; steps: {case.steps or 'none yet'}" if case else (
             "No open cases." if not self._also_closed else "No cases."

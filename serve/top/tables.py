@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from rich.cells import cell_len
 from rich.text import Text
 
-from hashwarden.serve.top.columns import Cell, Column, arranged, header, line, wrapped
+from hashwarden.serve.top.columns import Cell, Column, Drawn, arranged, grown, header, line, wrapped
 from hashwarden.serve.top.feed import Node
 from hashwarden.serve.top.health import Level, health_of, title_of
 from hashwarden.serve.top.rows import CaseRow, GpuRow, JobRow
 from hashwarden.serve.top.view import View
-from hashwarden.serve.top.words import STATES, Look, ago, fit
+from hashwarden.serve.top.words import STATES, Look, ago, fit, tail
 
 __all__ = ["bar", "case_lines", "gpu_lines", "head_lines", "job_lines", "percent", "spark", "state_cell"]
 
@@ -33,6 +34,9 @@ _JOBS: Final = (
     Column("case", "CASE", 10, 10, 7),
     Column("reason", "WHY", 24, 400, 3),
 )
+_LABEL: Final = 24
+"""Cells that names of GPUs without numbers can use."""
+
 _GPUS: Final = (
     Column("node", "NODE", 8, 14, 19),
     Column("label", "GPU", 3, 5, 20),
@@ -107,64 +111,83 @@ def head_lines(nodes: Sequence[Node], now_s: float, width: int, look: Look, most
     return lines
 
 
-def job_lines(rows: Sequence[JobRow], view: View, width: int, look: Look) -> tuple[Text, list[Text]]:
+def job_lines(rows: Sequence[JobRow], view: View, width: int, look: Look) -> tuple[Text, Drawn[JobRow]]:
     """The titles, and a line for each job; with names of nodes if there are several."""
     names, order = view.names, view.order
-    places = arranged([c for c in _JOBS if c.key != "node" or len(names) > 1], width)
+    columns = [grown(column, map(_short, rows), _LABEL) if column.key == "gpus" else column
+               for column in _JOBS if column.key != "node" or len(names) > 1]  # fmt: skip
+    places = arranged(columns, width)
     widths = {column.key: size for column, size in places}
-    lines = []
-    for row in rows:
+
+    def draw(row: JobRow) -> Text:
         share = "" if not row.likeliest else f"{row.likeliest} {percent(row.probability)}"
         evidence = max(widths.get("evidence", 0) - 5, 0)
         number = f"{row.strength:4.2f}" if math.isfinite(row.strength) else "   ?"
         known = STATES.get(row.state)
-        lines.append(line(places, {
+        return line(places, {
             "node": Cell(names.get(row.node, "?")), "state": state_cell(row.state, look, stale=row.node in view.stale),
-            "job": Cell(row.job), "user": Cell(row.user), "gpus": Cell(row.gpus or "-"),
+            "job": Cell(row.job), "user": Cell(row.user), "gpus": Cell(_gpus(row, widths.get("gpus", 0), look) or "-"),
             "likeliest": Cell(share or "?"),
             "evidence": Cell(f"{fit(spark(row.trend, evidence, look), evidence, look, right=True)} {number}",
                              "bold" if known and known.rank < 2 else ""),
             "watched": Cell(ago(row.watched_s)), "hours": Cell(f"{row.hours:.2f}"), "case": Cell(row.case or "-"),
             "reason": Cell(row.reason),
-        }, look))  # fmt: skip
-    return header(places, look, order.key, reverse=order.reverse), lines
+        }, look)  # fmt: skip
+
+    return header(places, look, order.key, reverse=order.reverse), Drawn(rows, draw)
 
 
-def gpu_lines(rows: Sequence[GpuRow], names: dict[str, str], width: int, look: Look) -> tuple[Text, list[Text]]:
-    """The titles, and a line for each GPU."""
-    places = arranged([c for c in _GPUS if c.key != "node" or len(names) > 1], width)
+def _gpus(row: JobRow, width: int, look: Look) -> str:
+    """Names of its GPUs; how many, if there is no room for them."""
+    return row.gpus if cell_len(row.gpus) <= width else tail(_short(row), width, look)
+
+
+def _short(row: JobRow) -> str:
+    count = row.gpus.count(",") + 1
+    return row.gpus if count == 1 else f"{count} GPUs"
+
+
+def gpu_lines(
+    rows: Sequence[GpuRow], names: dict[str, str], width: int, look: Look
+) -> tuple[Text, Drawn[GpuRow]]:  # fmt: skip
+    """The titles, and a line for each GPU; no product names if none is known."""
+    known = any(row.name != "?" for row in rows)
+    shown = {"node": len(names) > 1, "name": known}
+    columns = [grown(column, (row.label for row in rows), _LABEL) if column.key == "label" else column
+               for column in _GPUS if shown.get(column.key, True)]  # fmt: skip
+    places = arranged(columns, width)
     widths = {column.key: size for column, size in places}
 
     def gauge(key: str, ratio: float) -> Cell:
         room = widths.get(key, 0) - 5
         return Cell(f"{bar(ratio, room, look)} {percent(ratio):>4}")
 
-    lines = []
-    for row in rows:
+    def draw(row: GpuRow) -> Text:
         watts = f"{row.power_watts:.0f} W" if math.isfinite(row.power_watts) else "?"
         degrees = f"{row.celsius:.0f} C" if math.isfinite(row.celsius) else "?"
-        jobs = ", ".join(row.jobs) or "-"
-        lines.append(line(places, {
-            "node": Cell(names.get(row.node, "?")), "label": Cell(row.label), "name": Cell(row.name),
-            "util": gauge("util", row.util), "memory": gauge("memory", row.memory), "power": Cell(watts),
-            "celsius": Cell(degrees), "jobs": Cell(jobs),
-        }, look))  # fmt: skip
-    return header(places, look), lines
+        return line(places, {
+            "node": Cell(names.get(row.node, "?")), "label": Cell(tail(row.label, widths.get("label", 0), look)),
+            "name": Cell(row.name), "util": gauge("util", row.util), "memory": gauge("memory", row.memory),
+            "power": Cell(watts), "celsius": Cell(degrees), "jobs": Cell(", ".join(row.jobs) or "-"),
+        }, look)  # fmt: skip
+
+    return header(places, look), Drawn(rows, draw)
 
 
 def case_lines(
     rows: Sequence[CaseRow], names: dict[str, str], unix_s: float, width: int, look: Look
-) -> tuple[Text, list[Text]]:
+) -> tuple[Text, Drawn[CaseRow]]:
     """The titles, and a line for each case."""
     places = arranged([c for c in _CASES if c.key != "node" or len(names) > 1], width)
-    lines = []
-    for row in rows:
+
+    def draw(row: CaseRow) -> Text:
         known = STATES.get(row.standing)
-        lines.append(line(places, {
+        return line(places, {
             "node": Cell(names.get(row.node, "?")), "case": Cell(row.label), "job": Cell(row.job),
             "user": Cell(row.user),
             "standing": Cell(row.standing, known.style if known else ""),
             "since": Cell(ago(unix_s - row.opened_unix_s)), "rule": Cell(row.rule), "steps": Cell(row.steps or "-"),
             "waiting": Cell(row.waiting or "-", "bold" if row.waiting else ""),
-        }, look))  # fmt: skip
-    return header(places, look), lines
+        }, look)  # fmt: skip
+
+    return header(places, look), Drawn(rows, draw)

@@ -12,10 +12,12 @@ from hashwarden.serve.top.order import Order
 from hashwarden.serve.top.rows import CaseRow, GpuRow, JobRow, case_row, gpu_rows, job_row, mapping, number, sequence
 from hashwarden.serve.top.words import Look, clean
 
-__all__ = ["MOST", "View", "view_of"]
+__all__ = ["MOST", "View", "stale_of", "view_of"]
 
 MOST: Final = 5000
 """Rows of a node that are shown."""
+
+_FREE: Final = 99
 
 
 @final
@@ -45,15 +47,27 @@ class View:
     unix_s: float = float("-inf")
     order: Order = field(default_factory=Order)
 
+    @property
+    def worst_gpus(self) -> list[GpuRow]:
+        """The GPUs of the worst jobs first; else in their order."""
+        rank: dict[tuple[str, str], int] = {}
+        for row in self.jobs:
+            for gpu in mapping(row.raw.get("verdicts")):
+                rank[row.node, gpu] = min(row.rank, rank.get((row.node, gpu), row.rank))
+        return sorted(self.gpus, key=lambda gpu: rank.get((gpu.node, gpu.gpu), _FREE))
+
+
+def stale_of(nodes: Sequence[Node], now_s: float) -> set[str]:
+    """Where the nodes are asked of which nothing is known that is of now."""
+    return {node.peer.where for node in nodes if is_stale(node, now_s)}
+
 
 def view_of(nodes: Sequence[Node], now_s: float, look: Look) -> View:
     """What these nodes say."""
-    view = View()
+    view = View(stale=stale_of(nodes, now_s))
     for node in nodes:
         where, pages = node.peer.where, node.pages
         view.names[where] = clean(node.name, look, 64)
-        if is_stale(node, now_s):
-            view.stale.add(where)
         gpus = gpu_rows(where, mapping(pages.get("gpus")).get("gpus"), look)[:MOST]
         labels = {gpu.gpu: gpu.label for gpu in gpus}
         view.gpus += gpus

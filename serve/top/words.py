@@ -16,7 +16,7 @@ from rich.cells import cell_len, set_cell_size
 
 from hashwarden.serve.scan.text import printable
 
-__all__ = ["ORDER", "STATES", "Look", "State", "ago", "clean", "fit", "look_of"]
+__all__ = ["ORDER", "STATES", "Look", "State", "ago", "clean", "fit", "look_of", "tail"]
 
 _MOST: Final = 2000
 _MARKS: Final = {"Mn", "Me", "Mc"}
@@ -113,6 +113,16 @@ def fit(text: str, width: int, look: Look, *, right: bool = False) -> str:
     if size > width:
         return set_cell_size(text, max(width - 1, 0)) + look.dots if width > 0 else ""
     return " " * (width - size) + text if right else text + " " * (width - size)
+
+
+def tail(text: str, width: int, look: Look) -> str:
+    """The end of a text in at most so many cells: of names that begin alike it is the end that tells them apart."""
+    if cell_len(text) <= width or width < 1:
+        return text
+    kept = text
+    while cell_len(kept) > width - 1:
+        kept = kept[1:]
+    return look.dots + kept
 
 
 def ago(seconds: float) -> str:

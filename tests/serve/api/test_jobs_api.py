@@ -85,6 +85,12 @@ def test_who_goes_at_once_may_or_may_not_have_been_heard_and_counts_once(rig):
         assert len(rig.ask(f"/v1/job/channels?{where}")[1]["unix_s"]) == count
 
 
+def test_gpus_that_are_pushed_go_by_their_names_for_nobody_numbered_them(rig):
+    push(rig, [one("named", ago(1))], cluster="north")
+    (gpu,) = [row for row in rig.ask("/v1/gpus")[1]["gpus"] if row["gpu"] == "north/GPU-named"]
+    assert (gpu["index"], gpu["jobs"]) == (None, ["pushed:north:other:named"])
+
+
 def test_nobody_has_to_wait(rig):
     status, said = push(rig, [one("hasty", ago(1))], wait=0)
     assert (status, said["taken"], said["kept"], said["verdicts"]) == (202, 1, False, [])
