@@ -13,10 +13,13 @@ export function shown(value, longest = 200) {
   return `${text.slice(0, longest - 1 - tail)}…${text.slice(-tail)}`;
 }
 
+// Names break after what separates their parts, and within a part only if it is long: a column is never narrower than one.
+const breakable = (text) => (text.match(/[^/:@._-]{1,16}[/:@._-]*|[/:@._-]{1,16}/gu) ?? []).map((part, place) => (place ? html`<wbr />${part}` : part));
+
 export function Name({ value, longest = 60, otherwise = "none" }) {
   if (value === "" || value === null || value === undefined) return html`<span class="none">${otherwise}</span>`;
   const whole = shown(value, 1000), short = shown(value, longest);
-  return html`<bdi class="name" title=${whole === short ? null : whole}>${short}</bdi>`;
+  return html`<bdi class="name" title=${whole === short ? null : whole}>${breakable(short)}</bdi>`;
 }
 
 export const known = (value) => typeof value === "number" && Number.isFinite(value);

@@ -31,7 +31,7 @@ export function Gpus({ live, node }) {
   const jobs = new Map((live.get("v1/jobs").data?.jobs ?? []).map((job) => [job.job, job]));
   const share = (value) => (known(value) ? html`<${Bar} value=${value} />` : html`<span class="none">–</span>`);
   const rows = page.data.gpus.map((gpu) => ({ key: gpu.gpu, cells: [
-    html`<b>${shown(gpu.index ?? "", 10)}</b> ${shown(gpu.name || "GPU", 40)}${gpu.mig ? html` <small>MIG</small>` : ""}<span class="below"><${Name} value=${gpu.alias || gpu.gpu} longest=${44} /></span>`,
+    known(gpu.index) ? html`<b>${shown(gpu.index, 10)}</b> ${shown(gpu.name || "GPU", 40)}${gpu.mig ? html` <small>MIG</small>` : ""}<span class="below"><${Name} value=${gpu.alias || gpu.gpu} longest=${44} /></span>` : html`<b><${Name} value=${gpu.gpu} longest=${44} /></b>`,
     gpu.jobs.length ? gpu.jobs.map((name) => html`<span class="below"><${State} state=${jobs.get(name)?.verdicts?.[gpu.gpu]?.state} /> <a class="row" href=${jobAddress(name, node)}><${Name} value=${name} longest=${44} /></a></span>`) : html`<span class="none">free</span>`,
     share(gpu.now?.gpu_util_ratio), share(gpu.now?.sm_active_ratio), share(gpu.now?.integer_active_ratio), share(gpu.now?.tensor_active_ratio), share(gpu.now?.fb_used_ratio), quantity(gpu.now?.power_watts, "watts"), quantity(gpu.now?.temperature_celsius, "celsius"),
   ] }));

@@ -35,6 +35,9 @@ addEventListener("securitypolicyviolation",
   (event) => window.violations.push(event.violatedDirective + " " + event.blockedURI));"""
 
 
+LINES = """all => all.map(each => {
+  const range = document.createRange(); range.selectNodeContents(each);
+  return [each.textContent, new Set([...range.getClientRects()].map(part => part.top)).size]; })"""
 CHOSEN = """(() => { const area = document.activeElement;
   return area.value.slice(area.selectionStart, area.selectionEnd); })()"""
 
@@ -261,6 +264,24 @@ def test_names_that_mean_harm_are_text_and_kernels_are_a_picture(page, site):
         show(page, site, view, wait, node=1)
         width = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert width <= 0, view
+
+
+def test_names_break_between_their_parts_and_pushed_gpus_go_by_them(page, site):
+    kept = site.hostile.pages
+    site.hostile.pages = {**kept, "/v1/jobs": {"jobs": [
+        {**job, "job": f"pushed:east:slurm:4010{place}", "user": "user22", "account": "lab4", "name": "train-11"}
+        for place, job in enumerate(site.page("/v1/jobs")["jobs"])
+    ]}, "/v1/gpus": {"gpus": [
+        {**gpu, "index": None, "name": "", "gpu": "east/node012/GPU-6"} for gpu in kept["/v1/gpus"]["gpus"][:1]
+    ]}}  # fmt: skip
+    try:
+        show(page, site, "jobs", "table.jobs tbody tr:has-text('user22')", node=1)
+        page.set_viewport_size({"width": 900, "height": 800})
+        lines = dict(page.locator("table.jobs bdi.name").evaluate_all(LINES))
+        assert (lines["user22"], lines["pushed:east:slurm:40100"] <= 3) == (1, True)
+        show(page, site, "gpus", "table th b bdi.name:has-text('east/node012/GPU-6')", node=1)
+    finally:
+        site.hostile.pages = kept
 
 
 def test_who_may_not_is_told_who_may(page, site):
