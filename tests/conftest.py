@@ -69,6 +69,26 @@ def _same_numbers(request: pytest.FixtureRequest) -> None:
             source.bit_generator.state = _BEGUN.setdefault(f"{request.module.__name__}.{name}", state)
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Makes folders of the test that are disks of their own: ``small_disk("256k")``; they are gone after it."""
+    mounted: list[Path] = []
+
+    def mount(size: str, name: str = "disk") -> Path:
+        place = tmp_path / name
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", place]
+        if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+            wanting = pytest.fail if os.environ.get("HASHWARDEN_NO_SKIP") else pytest.skip
+            wanting("no small disk can be mounted here: it takes root, and a container that may")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
 def make_table(kernels: Sequence[tuple[str, str, int]]) -> MixTable:
     """Kernels of (file, name, instructions)."""
     size = len(kernels)

@@ -252,33 +252,27 @@ def test_a_policy_that_cannot_be_read_changes_nothing(mining, worker, demo):
     assert mining.agent.metrics.totals["reloads", (("result", "refused"),)] == 3
 
 
-def test_a_full_disk_holds_every_action_and_no_record_is_lost(rig, worker, demo, tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small disk")
-    (tmp_path / "state").mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0700", "none", tmp_path / "state"], check=True)
-    try:
-        one = rig(ENFORCE, **PROCESSES)
-        one.more = [f"pid {worker.pid}"]
-        one.play(demo[MINER], 10)
-        filler = tmp_path / "state" / "filler"
-        fill(filler)
-        one.play(demo[MINER], LONG)
-        assert "storage" in one.blind()
-        assert alive(worker)
-        assert one.records(EventKind.INTENT) == []
-        filler.unlink()
-        one.play(demo[MINER], LONG, until=lambda: not alive(worker))
-        assert worker.wait(10) == -signal.SIGTERM
-        one.idle(15)
-        assert "storage" not in one.blind()
-        states = [record.body()["verdict"]["state"] for record in one.records(EventKind.VERDICT)]
-        assert states[:2] == ["abstain", "clear"]
-        assert "confirmed" in states
-        one.agent.close()
-        assert verify_log(tmp_path / "state" / "audit").ok
-    finally:
-        subprocess.run(["umount", "-l", tmp_path / "state"], check=True)
+def test_a_full_disk_holds_every_action_and_no_record_is_lost(rig, worker, demo, small_disk):
+    state = small_disk("3m", "state")
+    one = rig(ENFORCE, **PROCESSES)
+    one.more = [f"pid {worker.pid}"]
+    one.play(demo[MINER], 10)
+    filler = state / "filler"
+    fill(filler)
+    one.play(demo[MINER], LONG)
+    assert "storage" in one.blind()
+    assert alive(worker)
+    assert one.records(EventKind.INTENT) == []
+    filler.unlink()
+    one.play(demo[MINER], LONG, until=lambda: not alive(worker))
+    assert worker.wait(10) == -signal.SIGTERM
+    one.idle(15)
+    assert "storage" not in one.blind()
+    states = [record.body()["verdict"]["state"] for record in one.records(EventKind.VERDICT)]
+    assert states[:2] == ["abstain", "clear"]
+    assert "confirmed" in states
+    one.agent.close()
+    assert verify_log(state / "audit").ok
 
 
 def fill(path: Path) -> None:

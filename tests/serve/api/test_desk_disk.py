@@ -1,30 +1,12 @@
 """A desk whose disk is full: it judges on, says that nothing is kept, and keeps all again when there is room."""
 
-import os
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 from desk_rig import a_service, ago, demo, job, push
 from serve_rig import until
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """The folder of a desk as a disk of its own."""
-    if os.geteuid() != 0:
-        pytest.skip("only root mounts a small disk")
-    place = tmp_path / "desk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "none", place]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this container does not mount")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def _fill(place: Path) -> Path:
@@ -35,7 +17,8 @@ def _fill(place: Path) -> Path:
     return ballast
 
 
-def test_it_judges_on_says_that_nothing_is_kept_and_keeps_it_when_there_is_room(disk, tmp_path, monkeypatch):
+def test_it_judges_on_says_that_nothing_is_kept_and_keeps_it_when_there_is_room(small_disk, tmp_path, monkeypatch):
+    disk = small_disk("12m", "desk")
     monkeypatch.setattr("hashwarden.serve.agent.agent.EVIDENCE_EVERY_S", 0.5)
     run, start, sent = demo()[2], ago(100), 0
 

@@ -73,29 +73,24 @@ def test_checkpoints_of_two_nodes_may_lie_in_one_file(tmp_path, signer):
     assert Path(anchor).stat().st_mode & 0o777 == 0o644
 
 
-def test_a_line_that_was_cut_off_costs_only_itself(tmp_path, signer):
+def test_a_line_that_was_cut_off_costs_only_itself(signer, small_disk):
     """A full disk or a crash leaves half a line, which an append-only file keeps."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", disk], check=True)
-    try:
-        path, told, failed = disk / "anchor", [], 0
-        anchor = FileAnchor(path)
-        for seq in range(60):
-            statement = Statement(log="0" * 32, seq=seq, hash="0" * 64, unix_s=1.0, every=1)
-            try:
-                anchor.tell(Checkpoint.signed(statement, signer))
-                told.append(seq)
-            except OSError as error:
-                failed += error.errno == errno.ENOSPC
-                subprocess.run(["mount", "-o", f"remount,size={8 + 8 * failed}k", disk], check=True)
-        assert failed >= 2
-        assert [one.statement.seq for one in read_checkpoints(path)] == told
-        path.write_bytes(path.read_bytes()[:-20])  # and now it was killed
-        FileAnchor(path).tell(Checkpoint.signed(statement, signer))
-        assert [one.statement.seq for one in read_checkpoints(path)] == [*told[:-1], 59]
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+    disk = small_disk("8k")
+    path, told, failed = disk / "anchor", [], 0
+    anchor = FileAnchor(path)
+    for seq in range(60):
+        statement = Statement(log="0" * 32, seq=seq, hash="0" * 64, unix_s=1.0, every=1)
+        try:
+            anchor.tell(Checkpoint.signed(statement, signer))
+            told.append(seq)
+        except OSError as error:
+            failed += error.errno == errno.ENOSPC
+            subprocess.run(["mount", "-o", f"remount,size={8 + 8 * failed}k", disk], check=True)
+    assert failed >= 2
+    assert [one.statement.seq for one in read_checkpoints(path)] == told
+    path.write_bytes(path.read_bytes()[:-20])  # and now it was killed
+    FileAnchor(path).tell(Checkpoint.signed(statement, signer))
+    assert [one.statement.seq for one in read_checkpoints(path)] == [*told[:-1], 59]
 
 
 def test_an_anchor_that_takes_nothing_is_told_until_it_does(tmp_path, signer):

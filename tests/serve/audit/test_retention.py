@@ -293,26 +293,21 @@ def test_a_wall_clock_that_jumps_makes_no_bundle_old(tmp_path):
     assert not packing._is_steady(now + 3000)
 
 
-def test_on_a_full_disk_the_rule_makes_room_with_what_was_kept_back(tmp_path, signer, make_site):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], check=True)
-    try:
-        site = make_site(disk, signer)
-        site.open(Retention(disk_bytes=30_000, least_days=1), Limits(20_000, every=4, reserve_bytes=16_384))
-        site.write(200)
-        site.days(2)
-        with (disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
-            while ballast.write(b"x" * 4096):
-                pass
-        with suppress(StorageError):
-            while True:
-                site.log.append(EventKind.VERDICT, {"pad": "x" * 3000})
-        before = site.files
-        site.look(len(before))
-        assert site.files[0] != before[0]
-        site.log.append(EventKind.VERDICT, {"pad": "x" * 3000})
-        assert site.verify().problems == []
-        site.close()
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+def test_on_a_full_disk_the_rule_makes_room_with_what_was_kept_back(signer, make_site, small_disk):
+    disk = small_disk("512k")
+    site = make_site(disk, signer)
+    site.open(Retention(disk_bytes=30_000, least_days=1), Limits(20_000, every=4, reserve_bytes=16_384))
+    site.write(200)
+    site.days(2)
+    with (disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while ballast.write(b"x" * 4096):
+            pass
+    with suppress(StorageError):
+        while True:
+            site.log.append(EventKind.VERDICT, {"pad": "x" * 3000})
+    before = site.files
+    site.look(len(before))
+    assert site.files[0] != before[0]
+    site.log.append(EventKind.VERDICT, {"pad": "x" * 3000})
+    assert site.verify().problems == []
+    site.close()

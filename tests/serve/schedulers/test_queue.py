@@ -2,7 +2,6 @@
 
 import json
 import resource
-import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -304,21 +303,16 @@ def test_a_full_disk_refuses_an_action_whole(opened, tmp_path):
     assert [one.id for one in opened().pending] == ["c.1", "c.2"]
 
 
-def test_a_disk_without_room_for_a_name_refuses_and_ends_what_waits(tmp_path, told, audit):
-    small = tmp_path / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", str(small)], check=True)
-    try:
-        queue = ActionQueue(small / "queue", {"slurm": told}, audit, lambda: NOW, steady=lambda: 0.0)
-        with pytest.raises(StorageError):
-            put_all(queue, (action(number, f"slurm:{number}") for number in range(100)))
-        kept = [one.id for one in queue.pending]
-        assert 0 < len(kept) < 20
-        ended = [one.action for second in range(100) for one in queue.step(NOW + second)]
-        assert sorted(ended) == sorted(kept)
-        queue.close()
-    finally:
-        subprocess.run(["umount", "-l", str(small)], check=True)
+def test_a_disk_without_room_for_a_name_refuses_and_ends_what_waits(told, audit, small_disk):
+    small = small_disk("64k")
+    queue = ActionQueue(small / "queue", {"slurm": told}, audit, lambda: NOW, steady=lambda: 0.0)
+    with pytest.raises(StorageError):
+        put_all(queue, (action(number, f"slurm:{number}") for number in range(100)))
+    kept = [one.id for one in queue.pending]
+    assert 0 < len(kept) < 20
+    ended = [one.action for second in range(100) for one in queue.step(NOW + second)]
+    assert sorted(ended) == sorted(kept)
+    queue.close()
 
 
 def test_too_many_too_long_and_a_second_agent_are_refused(opened, tmp_path, told, audit):
