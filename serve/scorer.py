@@ -84,7 +84,7 @@ class KernelScorer:
         """
         known = read_answers(answers_path(self.path), self._opened.sha256)
         wanted = {"groups": known.groups, "families": known.families, "novelty": known.novelty}
-        check_same(self.run(known.features), wanted, self.path)  # fmt: skip
+        check_same(self.run(known.features), wanted, self.path)
 
     def run(self, features: F32) -> tuple[F32, F32, F32]:
         """The raw outputs: group log-probabilities (N, 3), family probabilities (N, M), novelty (N,)."""
