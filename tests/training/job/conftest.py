@@ -28,10 +28,10 @@ LEVELS = {
 
 
 def made_run(label: str, number: int, length: int = 60, strategy: str = "plain", **info) -> Run:
-    """One run with the levels of its class, noise around them and a few gaps."""
+    """One run with the levels of its class, noise around them and a few gaps; in every process the same."""
     rng = np.random.default_rng([number, CLASSES.index(label)])
     values = np.full((length, len(CHANNELS)), np.nan, np.float32)
-    for name in {name for levels in LEVELS.values() for name in levels} | {"gpu_util_ratio"}:
+    for name in sorted({name for levels in LEVELS.values() for name in levels} | {"gpu_util_ratio"}):
         channel = CHANNELS[INDEX[name]]
         level = LEVELS[label].get(name, 0.02)
         noisy = level * (1 + 0.1 * rng.standard_normal(length)) + 0.01 * rng.random(length)
