@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ START = "from hashwarden.cli import main; main()"
 BEFORE = ("from hashwarden.serve.jobs.table import JobTable; "
           f"JobTable.__init__.__kwdefaults__['continue_s'] = 0.0; {START}")  # fmt: skip
 AGENTS = {"agent": START, "each session a job": BEFORE}
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "serve" / "agent"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "serve"))
 
@@ -99,13 +99,6 @@ class Storm:
             os.waitpid(self._alive.popleft(), 0)
 
 
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def counted(port: int) -> dict[str, float]:
     """What an agent says of itself."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
@@ -124,6 +117,7 @@ def run(seconds: float, a_minute: float, after: float, folder: Path) -> dict[str
     """The storm, and what it cost each."""
     from agent_rig import lines_of
     from conftest import compile_stand_in
+    from ports import free_port
 
     control, library = folder / "control", compile_stand_in(folder)
     said = next(run for run in read_runs(DEMO) if "training" in run.name)

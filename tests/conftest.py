@@ -56,6 +56,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+sys.path.insert(0, str(Path(__file__).parent))  # for ports.py, which test modules import
 _BEGUN: dict[str, Any] = {}
 
 

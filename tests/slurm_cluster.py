@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from ports import free_port
+
 __all__ = ["DEPLOY", "USERS", "SlurmCluster", "running"]
 
 USERS: Final = ("daemon", "nobody")
@@ -236,7 +238,7 @@ class SlurmCluster:
         key.write_bytes(os.urandom(128))
         for gpu in self.gpus:
             os.mknod(gpu, stat.S_IFCHR | 0o666, NULL)
-        port, *ports = free_ports(1 + len(self.nodes))
+        port, *ports = (free_port() for _ in range(1 + len(self.nodes)))
         nodes = (NODE.format(name=name, host=self.node, port=one) for name, one in zip(self.nodes, ports, strict=True))
         text = CONF.format(node=self.node, folder=self.folder, port=port, nodes="\n".join(nodes))
         (self.folder / "slurm.conf").write_text(text + self._deployed())
@@ -271,15 +273,6 @@ def until(holds: Callable[[], bool], what: str, tell: Callable[[], str], wait_s:
     while not holds():
         assert time.monotonic() < end, f"waited {wait_s} s for {what}: {tell()}"
         time.sleep(0.02)
-
-
-def free_ports(count: int) -> Sequence[int]:
-    """Ports of loopback that nobody has now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @contextmanager

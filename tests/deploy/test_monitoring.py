@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ports import free_port
 
 from hashwarden.serve.agent.metrics import _HELP, GpuView, Snapshot, exposition
 from hashwarden.serve.sources.health import Health
@@ -178,12 +178,6 @@ def test_those_that_wake_somebody_are_those_in_bold_and_wait_as_the_page_says():
         size, unit = re.fullmatch(r"(\d*)([mhd]?)", rule.get("for", "")).groups()
         found[rule["alert"]] = (rule["labels"]["severity"] == "critical", f"{size}{units[unit]}")
     assert said == found
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def until(holds: Callable[[], Any]) -> Any:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tritonclient.http as triton
+from ports import free_port
 from tritonclient.utils import InferenceServerException
 
 from hashwarden.model.channels import CHANNELS
@@ -63,9 +63,7 @@ def address(token):
     spec = importlib.util.spec_from_file_location("ray_serve_example", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}}
     begin(environment)
     serve.start(http_options={"host": "127.0.0.1", "port": port})

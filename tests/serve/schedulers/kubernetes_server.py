@@ -8,24 +8,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ports import free_port
+
 from hashwarden.errors import UsageError
 from hashwarden.serve.schedulers.kubernetes_access import from_kubeconfig
 from hashwarden.serve.schedulers.kubernetes_api import ApiAway, KubernetesApi
 
 ADMIN = "admin-token"
-
-
-def _port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def write_kubeconfig(folder: Path, port: int, token: str) -> Path:
@@ -63,7 +58,7 @@ def _running(command: list[str], log: Path) -> Iterator[None]:
 @contextmanager
 def api_server(folder: Path) -> Iterator[tuple[Path, int]]:
     """Folder and port of a server that answers; its administrator's kubeconfig is ``kubeconfig-in-token``."""
-    store, peers, port = _port(), _port(), _port()
+    store, peers, port = free_port(), free_port(), free_port()
     subprocess.run(["openssl", "genrsa", "-out", str(folder / "sa.key"), "2048"], check=True, capture_output=True)
     (folder / "tokens.csv").write_text(f'{ADMIN},admin,admin,"system:masters"\n')
     etcd = [shutil.which("etcd") or "etcd", "--data-dir", str(folder / "etcd"), "--unsafe-no-fsync"]

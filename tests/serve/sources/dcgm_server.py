@@ -116,13 +116,6 @@ class Clock:
         return self.now
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    server.server_close()
-    return int(server.server_address[1])
-
-
 def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
     """Look every 50 ms whether something is true."""
     until = time.monotonic() + seconds

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from hashwarden.errors import DataError, HashwardenError, NoDeviceError
 from hashwarden.serve.sources import dcgm
@@ -161,7 +162,7 @@ def test_faults_of_an_exporter_are_errors_and_it_is_heard_again(exporter, opened
 
 
 def test_an_exporter_that_is_down_comes_back(exporter, make):
-    source = make(dcgm_url=f"http://127.0.0.1:{server.free_port()}/metrics")
+    source = make(dcgm_url=f"http://127.0.0.1:{free_port()}/metrics")
     with pytest.raises(NoDeviceError, match="no connection"):
         source.open()
     runner = Runner({"dcgm": lambda: source}, backoff=lambda: Backoff(0.0, 0.0))

@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from ports import free_port
 
 from hashwarden.errors import HashwardenError, NoDeviceError, UsageError
 from hashwarden.serve.sources import dcgm_http
@@ -164,5 +165,5 @@ def test_many_addresses_share_one_deadline(monkeypatch, deaf):
 
 def test_an_address_that_does_not_answer_is_passed_over(monkeypatch, exporter, deaf):
     exporter.body = "x"
-    _addresses(monkeypatch, deaf, server.free_port(), exporter.port)
+    _addresses(monkeypatch, deaf, free_port(), exporter.port)
     assert asked("http://many.example/metrics", seconds=6.0) == b"x"

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
+from ports import free_port
 
 from hashwarden.errors import DataError, NoDeviceError, UsageError
 from hashwarden.serve.sources import dcgm
@@ -67,7 +68,7 @@ def prometheus(pair, tmp_path_factory):
     if program is None:
         assert "CI" not in os.environ, "CI installs Debian's package prometheus"
         pytest.skip("prometheus is not installed: apt-get install prometheus")
-    folder, port = tmp_path_factory.mktemp("prometheus"), server.free_port()
+    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
     (folder / "p.yml").write_text(CONFIGURATION.format(first=pair[0].port, second=pair[1].port))
     command = [program, f"--config.file={folder / 'p.yml'}", f"--storage.tsdb.path={folder / 'data'}",
                f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]  # fmt: skip
