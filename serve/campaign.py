@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Final, final
@@ -42,30 +42,71 @@ class Candidate:
 @final
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One recording: a workload's name (or `IDLE`), label, family, the evasion and the engine."""
+    """One recording.
+
+    Attributes
+    ----------
+    name, label, family : str
+        Of the workload; the name `IDLE` for none.
+    evasion, engine : str
+        How it hides, and what runs it.
+    variant : str
+        Tells it from others of the same workload and evasion; empty for the usual one.
+    size : str
+        Empty for that of the whole campaign.
+    settings, evasion_settings : tuple of str
+        ``NAME=NUMBER``.
+    company : tuple of str
+        Workloads that its evasion needs, in the same process.
+    beside : tuple of str
+        Workloads on the same GPU, each in a process of its own: then the label is nobody's word.
+    seconds : float
+        Length of its run; 0 for that of the whole campaign.
+    """
 
     name: str
     label: str
     family: str
     evasion: str = ""
     engine: str = "auto"
+    variant: str = ""
+    size: str = ""
+    settings: tuple[str, ...] = ()
+    evasion_settings: tuple[str, ...] = ()
+    company: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    seconds: float = 0.0
 
     @property
     def stem(self) -> str:
         """Name of its file, without the ending."""
-        return f"{self.name}+{self.evasion}" if self.evasion else self.name
+        hidden = f"{self.name}+{self.evasion}" if self.evasion else self.name
+        return f"{hidden}@{self.variant}" if self.variant else hidden
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an item: ``recorded``, ``skipped`` or ``failed``, with the reason, samples and wall seconds."""
+    """What became of an item: ``recorded``, ``skipped`` or ``failed``.
+
+    Attributes
+    ----------
+    item : Item
+    status, reason : str
+    samples : int
+        In its trace.
+    seconds : float
+        Wall time of all of it: starting, checking and the run.
+    began_unix_s : float
+        When it was started, in seconds since 1970; 0 if it was not.
+    """
 
     item: Item
     status: str
     reason: str = ""
     samples: int = 0
     seconds: float = 0.0
+    began_unix_s: float = 0.0
 
 
 def items_of(candidates: Sequence[Candidate], evasions: Sequence[str], engine: str = "auto") -> list[Item]:
@@ -127,7 +168,7 @@ def run_campaign(  # noqa: PLR0913
     record_one : callable
         Records an item to a path; is told how many seconds it may take until its workload begins.
     seconds : float
-        Length of a run.
+        Length of a run whose item names none.
     within_s : float
         Time for all of it.
     stop : Event
@@ -144,13 +185,15 @@ def run_campaign(  # noqa: PLR0913
     results: list[Result] = []
     start, overhead, measured = clock(), OVERHEAD_S, 0
     for item in items:
-        path, left = folder / f"{item.stem}.parquet", within_s - (clock() - start)
-        reason = _reason(path, left, seconds + overhead, stop)
-        began = clock()
-        result = Result(item, "skipped", reason) if reason else _one(item, path, left - seconds, record_one, clock)
+        path, left, long = folder / f"{item.stem}.parquet", within_s - (clock() - start), item.seconds or seconds
+        reason = _reason(path, left, long + overhead, stop)
+        began, unix = clock(), time.time()
+        result = Result(item, "skipped", reason) if reason else _one(item, path, left - long, record_one, clock)
+        if not reason:
+            result = replace(result, began_unix_s=unix)
         if result.status == "recorded" and item.name != IDLE:
             measured += 1
-            overhead += (clock() - began - seconds - overhead) / measured  # the mean so far
+            overhead += (clock() - began - long - overhead) / measured  # the mean so far
         results.append(result)
         say(result)
         _note(folder, results)

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -27,10 +29,18 @@ from hashwarden.serve.sources.runner import Runner
 from hashwarden.serve.sources.source import Device, Reading
 from hashwarden.serve.workload_process import Work, WorkloadProcess
 
-__all__ = ["CUT_S", "Done", "Gate", "Owner", "Plan", "check_seconds", "finished_run", "record_idle", "record_work"]
+__all__ = [
+    "CUT_S", "LONG_S", "Done", "Gate", "Owner", "Plan", "check_seconds", "finished_run", "record_idle", "record_work",
+]  # fmt: skip
 
 CUT_S: Final = 2.0
 """Seconds cut off at the start: NVML's power is a mean over 1 s, a GPM window reaches back 0.2 s."""
+
+LONG_S: Final = 86_400.0
+"""A workload beside another is ended when that has ended, however long it may run."""
+
+_LOOK_S: Final = 0.05
+_SHARED: Final = "others were on the GPU, as wanted: the label is not vouched for"
 
 CONSTRUCTION: Final = "construction"
 
@@ -137,7 +147,10 @@ class Gate:
         return ready
 
 
-def record_work(plan: Plan, work: Work, path: Path, names: tuple[str, str, str], more: Mapping[str, Any]) -> Done:
+def record_work(  # noqa: PLR0913, PLR0917
+    plan: Plan, work: Work, path: Path, names: tuple[str, str, str], more: Mapping[str, Any],
+    beside: Sequence[Work] = (),
+) -> Done:  # fmt: skip
     """Record a workload.
 
     Parameters
@@ -152,19 +165,23 @@ def record_work(plan: Plan, work: Work, path: Path, names: tuple[str, str, str],
         Label, family and strategy (`hashwarden.serve.labels.labels_of`).
     more : mapping
         Goes into the run's parameters.
+    beside : sequence of Work
+        Run on the same GPU meanwhile, each in a process of its own: to the recorder they are somebody else's. What the
+        counters show is not the workload's alone then, and nobody vouches for the label.
 
     Raises
     ------
     HashwardenError
-        If the workload fails, does not begin in time, or not a sample came; no trace is left then.
+        If a workload fails, does not begin in time, or not a sample came; no trace is left then.
     """
     label, family, strategy = names
-    blank = run_of(plan.device, plan.period_s, path.stem, {"workload": work.name, **more})
+    others = {"beside": [other.name for other in beside]} if beside else {}
+    blank = run_of(plan.device, plan.period_s, path.stem, {"workload": work.name, **others, **more})
     blank = replace(blank, label=label, family=family, strategy=strategy)
     with tempfile.TemporaryDirectory(prefix="hashwarden-") as folder:
         recording = Recording(path, {plan.device.gpu: blank})
         try:
-            with WorkloadProcess(work, plan.device, Path(folder)) as process:
+            with _others(plan, beside, Path(folder)), WorkloadProcess(work, plan.device, Path(folder)) as process:
                 plan.owner.process = process
                 tally = _watch(plan, process, recording)
                 report = None if plan.stop.is_set() else process.report()
@@ -176,10 +193,40 @@ def record_work(plan: Plan, work: Work, path: Path, names: tuple[str, str, str],
             raise
         finally:
             plan.owner.process = None
-    labelled_by, note = _vouch(report, plan.device)
+    labelled_by, note = ("", _SHARED) if beside and report is not None else _vouch(report, plan.device)
     samples = recording.samples
     recording.seal(lambda run: finished_run(run, report, labelled_by))
     return Done(path, samples, labelled_by, note, tally)
+
+
+@contextmanager
+def _others(plan: Plan, works: Sequence[Work], folder: Path) -> Iterator[None]:
+    """Workloads that compute from here on; each is over at the end, and none may be over before."""
+    with ExitStack() as running:
+        begun = []
+        for number, work in enumerate(works):
+            (folder / str(number)).mkdir()
+            begun.append(running.enter_context(WorkloadProcess(work, plan.device, folder / str(number))))
+            _wait(plan, begun[-1])
+        yield
+        for other in begun:
+            if other.over:
+                other.report()  # says why
+                raise DataError(f"{other.work.name} ended early", "one that outlasts the recording", "Record it again.")
+
+
+def _wait(plan: Plan, process: WorkloadProcess) -> None:
+    until = time.monotonic() + plan.start_limit_s
+    while process.told.started_s is None and not plan.stop.wait(_LOOK_S):
+        over = process.over
+        process.listen()
+        if process.told.started_s is not None:
+            return
+        if over:
+            process.report()  # says why
+        if over or time.monotonic() > until:
+            got = f"{process.work.name}, beside it, did not begin within {plan.start_limit_s:.0f} s"
+            raise DataError(got, "a workload that compiles and checks itself in time", "Give it more time.")
 
 
 def record_idle(plan: Plan, seconds: float, path: Path) -> Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from threading import Event
 
 import pytest
@@ -131,3 +132,17 @@ def test_what_a_killed_recorder_left_is_kept_beside_the_new_one(tmp_path):
 def test_names_of_files():
     assert Item("ethash", "mining", "ethash", "pad").stem == "ethash+pad"
     assert Item(IDLE, "idle", "idle").stem == "idle"
+    assert Item("ethash", "mining", "ethash", "pad", variant="half").stem == "ethash+pad@half"
+    assert Item("ethash", "mining", "ethash", variant="half").stem == "ethash@half"
+
+
+def test_an_item_may_have_a_length_of_its_own(tmp_path):
+    long = Item("long", "mining", "ethash", seconds=60.0)
+    world = World(takes=70.0)
+    _, found = run(world, tmp_path, within=150.0, items=[long, *ITEMS])
+    assert world.asked[0] == ("long", 90.0)
+    assert world.asked[1] == ("a", 75.0), "80 s are left, and 5 s are for its run"
+    assert [result.status for result in found] == ["recorded", "recorded", *["skipped"] * 4]
+    noted = json.loads((tmp_path / "plan.json").read_text())
+    assert abs(noted[0]["began_unix_s"] - time.time()) < 600
+    assert noted[-1]["began_unix_s"] == 0

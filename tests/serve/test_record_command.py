@@ -264,6 +264,19 @@ def test_all_workloads_as_far_as_time_goes(environment, control, tmp_path):
     assert (idle.label, idle.info.labelled_by) == ("idle", "construction")
 
 
+def test_a_plan_of_ones_own_with_one_beside_another(environment, control, tmp_path):
+    entry = {"workload": "cuckatoo", "engine": "cpu", "variant": "a", "size": "small", "seconds": 1.4}
+    plan = [entry, {**entry, "variant": "b", "beside": ["sha256d"]}]
+    (tmp_path / "mine.json").write_text(json.dumps(plan))
+    words = ["--all", "--plan", tmp_path / "mine.json", "--cut", "0.1", "--within", "5min"]
+    done = record(environment, "--output", tmp_path / "own", *words, "--size", "small", timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "2 recorded, 0 failed, 0 skipped" in done.stderr
+    (alone,), (beside,) = (read_runs(tmp_path / "own" / f"cuckatoo@{name}.parquet") for name in "ab")
+    assert "beside" not in alone.info.parameters
+    assert (beside.info.parameters["beside"], beside.info.labelled_by) == (["sha256d"], "")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -274,6 +287,10 @@ def test_all_workloads_as_far_as_time_goes(environment, control, tmp_path):
         (["--period", "0.01"], 2, "0.1 to 60 s"),
         (["--gpu", "5"], 6, "no GPU of NVML is 5"),
         (["--source", "nope"], 2, "no source is called"),
+        (["--plan", "none.json"], 2, "Add --all"),
+        (["--all", "--plan", "none.json"], 5, "No such file"),
+        (["--all", "--plan", "none.json", "--evasion", "pad"], 2, "Write it into the plan"),
+        (["--workload", "ethash", "--source", "pm", "--source", "probe"], 2, "Record twice"),
         (["--source", "replay"], 2, "without a trace"),
         (["--recover"], 5, "no journal"),
     ],

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashwarden.cli import run_record as run_record_module
+from hashwarden.cli import run_record_plan as run_record_module
 from hashwarden.cli.run_record import Request, run_record
 from hashwarden.errors import DataError, HashwardenError, UsageError
 from hashwarden.model.channels import INDEX
@@ -43,6 +43,10 @@ if name == "broken":
     raise SystemExit(2)
 if name == "sleepy":
     time.sleep(60)
+if name == "quick":
+    tell("start")
+    print("{}")
+    raise SystemExit
 time.sleep(0.25)
 start = time.monotonic()
 tell("start", launches={"warm": [5, 50]})
@@ -146,6 +150,30 @@ def test_a_workload_that_fails_leaves_nothing_and_says_why(plan, tmp_path):
 def test_a_workload_that_does_not_begin_is_ended(plan, tmp_path):
     with pytest.raises(DataError, match="did not begin within 0 s"):
         recorded(replace(plan, start_limit_s=0.3), tmp_path, "sleepy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["workload.py"]
+
+
+def test_with_others_beside_it_nobody_vouches_for_the_label(plan, tmp_path):
+    path = tmp_path / "w.parquet"
+    before = time.time()
+    others = [Work("endless"), Work("endless", seed=1)]
+    done = record_work(plan, Work("NVIDIA Test 80GB"), path, NAMES, {}, others)
+    (run,) = read_runs(path)
+    assert (run.label, done.labelled_by, run.info.labelled_by) == ("mining", "", "")
+    assert "others were on the GPU" in done.note
+    assert run.info.parameters["beside"] == ["endless", "endless"]
+    assert run.info.start_unix_s - before > 0.9, "each of three waits 0.25 s until the next one, and 0.2 s are cut off"
+    assert not [one for one in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in one.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "said"),
+    [("broken", 30, "no such thing"), ("sleepy", 1, "sleepy, beside it, did not begin"), ("quick", 30, "ended early")],
+)
+def test_one_that_does_not_stay_beside_it_spoils_the_recording(plan, tmp_path, name, limit, said):
+    path, plan = tmp_path / "w.parquet", replace(plan, start_limit_s=limit)
+    with pytest.raises(HashwardenError, match=said):
+        record_work(plan, Work("NVIDIA Test 80GB"), path, NAMES, {}, [Work(name)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["workload.py"]
 
 
@@ -317,7 +345,15 @@ def test_a_plan_of_workloads_goes_on_where_it_ended(nvml, tmp_path, monkeypatch)
     script.write_text(SCRIPT)
     monkeypatch.setattr(process_module, "PROGRAM", (sys.executable, str(script)))
     names = {field.name: None for field in fields(Request)}
-    given = {"gpus": (), "sources": (), "settings": (), "evasion_settings": (), "company": (), "period_s": 0.1}
+    given = {
+        "plan": None,
+        "gpus": (),
+        "sources": (),
+        "settings": (),
+        "evasion_settings": (),
+        "company": (),
+        "period_s": 0.1,
+    }
     given |= {"label": "", "labelled_by": "", "family": "", "strategy": "plain", "workload": "", "evasion": ""}
     given |= {"output": tmp_path / "all", "everything": True, "recover": False, "engine": "cpu", "size": "small"}
     request = Request(

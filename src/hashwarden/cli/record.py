@@ -32,6 +32,7 @@ def record_command(  # noqa: PLR0913, PLR0917
     cut: flags.Cut = 2.0,
     start_limit: flags.StartLimit = 300.0,
     everything: flags.Everything = False,
+    plan: flags.PlanFile = None,
     within: flags.Within = "1h",  # type: ignore[assignment]  # its parser reads it
 ) -> None:
     """Record counters of a GPU to a trace: of a job that runs, or of labelled workloads that this starts.
@@ -48,6 +49,6 @@ def record_command(  # noqa: PLR0913, PLR0917
             workload=workload, size=size, engine=engine, settings=tuple(change or ()), evasion=evasion,
             evasion_settings=tuple(evasion_change or ()), company=tuple(company or ()), seed=seed, cut_s=cut,
             start_limit_s=start_limit, everything=everything, within_s=within, dcgm_url=dcgm_url,
-            prometheus_url=prometheus_url,
+            prometheus_url=prometheus_url, plan=plan,
         )
     )  # fmt: skip

@@ -24,6 +24,7 @@ __all__ = [
     "LabelledBy",
     "Output",
     "Period",
+    "PlanFile",
     "PrometheusUrl",
     "Recover",
     "Replay",
@@ -85,6 +86,12 @@ StartLimit = Annotated[
 ]
 Everything = Annotated[
     bool, typer.Option("--all", help="Workloads and evasions, a file each, as many as fit.", rich_help_panel=PLAN)
+]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan", help="With --all: those of this file alone. Example: --plan mine.json", rich_help_panel=PLAN
+    ),
 ]
 Within = Annotated[
     float, typer.Option(parser=duration, help="Time for all. Example: --within 20min", rich_help_panel=PLAN)

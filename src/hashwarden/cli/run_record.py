@@ -13,12 +13,11 @@ from typing import final
 
 import typer
 
-from hashwarden.cli.extras import needs_extra
+from hashwarden.cli.run_record_plan import candidates, planned, record_labelled
 from hashwarden.errors import DataError, UsageError
-from hashwarden.serve.campaign import IDLE, Candidate, Item, Result, items_of, run_campaign
-from hashwarden.serve.labels import labels_of
+from hashwarden.serve.campaign import IDLE, Item, Result, run_campaign
 from hashwarden.serve.record_live import Naming, one_device, open_sources, record_live
-from hashwarden.serve.record_work import Done, Owner, Plan, check_seconds, record_idle, record_work
+from hashwarden.serve.record_work import LONG_S, Done, Owner, Plan, check_seconds, record_idle
 from hashwarden.serve.recorder import Tally, check_period, seal
 from hashwarden.serve.sources.registry import makers
 from hashwarden.serve.sources.runner import Runner
@@ -58,6 +57,7 @@ class Request:
     within_s: float
     dcgm_url: str = ""
     prometheus_url: str = ""
+    plan: Path | None = None
 
 
 @final
@@ -104,6 +104,10 @@ def _check(request: Request) -> None:
         raise UsageError("a label for a workload", "none: the workload has its own", "Leave --label and its kin out.")
     if request.workload and request.everything:
         raise UsageError("--workload and --all", "one of them", "Choose.")
+    if request.plan and not request.everything:
+        raise UsageError("a plan without --all", "both", "Add --all.")
+    if request.plan and (request.settings or request.evasion or request.evasion_settings or request.company):
+        raise UsageError("a plan, and what it says itself", "one of them", "Write it into the plan's entries.")
     if request.evasion and not starts:
         raise UsageError("an evasion without a workload", "--workload", "To name what a job does, use --strategy.")
     if (request.dcgm_url or request.prometheus_url) and "dcgm" not in request.sources:
@@ -119,8 +123,9 @@ def _check(request: Request) -> None:
 @contextmanager
 def _ready(request: Request) -> Iterator[_Ready]:
     owner = Owner()
+    burst_s, every_s = _duty(request.sources)
     options = Options(
-        request.gpus, request.period_s, own_pids=owner, trace=request.replay, burst_s=_burst_s(request),
+        request.gpus, request.period_s, own_pids=owner, trace=request.replay, burst_s=burst_s, every_s=every_s,
         dcgm_url=request.dcgm_url or Options().dcgm_url, prometheus_url=request.prometheus_url,
     )  # fmt: skip
     runner = Runner(makers(request.sources, options))
@@ -132,10 +137,20 @@ def _ready(request: Request) -> Iterator[_Ready]:
         runner.close()
 
 
-def _burst_s(request: Request) -> float:
-    """A recording is short and its GPU is known to be free: ``pm`` samples all the time, others keep their cycle."""
+def _duty(sources: tuple[str, ...]) -> tuple[float, float]:
+    """Burst and period: a GPU that is recorded is known to be free, so ``pm`` samples always, ``probe`` every second.
+
+    Raises
+    ------
+    UsageError
+        If both are wanted: what one does would be recorded by the other.
+    """
+    if "pm" in sources and "probe" in sources:
+        raise UsageError("the sources pm and probe", "one of them", "Record twice: pm would see the probes at work.")
+    if "probe" in sources:
+        return 0.5, 1.0
     usual = Options()
-    return usual.every_s if "pm" in request.sources else usual.burst_s
+    return usual.every_s if "pm" in sources else usual.burst_s, usual.every_s
 
 
 @contextmanager
@@ -172,59 +187,43 @@ def _workload(request: Request, ready: _Ready) -> None:
         ready.runner, one_device(ready.devices), request.period_s, ready.stop, ready.owner, request.cut_s,
         request.start_limit_s,
     )  # fmt: skip
-    known = {candidate.name: candidate for candidate in _candidates()}
+    known = {candidate.name: candidate for candidate in candidates()}
     if request.workload not in known:
         raise UsageError(f"no workload is called {request.workload!r}", "a known name", "hashwarden workloads list")
-    done = _recorded(plan, request, known[request.workload], request.evasion, request.engine, request.output)
+    work = Work(
+        request.workload, request.evasion, request.size, request.engine, request.seconds, request.settings,
+        request.evasion_settings, request.company, request.seed,
+    )  # fmt: skip
+    done = record_labelled(plan, work, known[request.workload], request.output)
     _say(f"{done.path}: {done.samples} samples; {_words(done.tally)}")
     if done.note:
         _say(done.note)
 
 
-def _recorded(  # noqa: PLR0913, PLR0917
-    plan: Plan, request: Request, candidate: Candidate, evasion: str, engine: str, path: Path
-) -> Done:
-    single = not request.everything
-    work = Work(
-        candidate.name, evasion, request.size, engine, request.seconds, request.settings if single else (),
-        request.evasion_settings if single else (), request.company if single else (), request.seed,
-    )  # fmt: skip
-    names = labels_of(candidate.label, candidate.family, evasion)
-    more = {"workload_family": candidate.family, "sources": list(plan.runner.health), "cut_s": plan.cut_s}
-    return record_work(plan, work, path, names, more)
-
-
 def _all(request: Request, ready: _Ready) -> None:
-    device, known = one_device(ready.devices), {candidate.name: candidate for candidate in _candidates()}
+    device, known = one_device(ready.devices), {candidate.name: candidate for candidate in candidates()}
+    items = planned(request.plan, list(known.values()), request.engine)
 
     def one(item: Item, path: Path, start_limit_s: float) -> Done:
-        limit = min(request.start_limit_s, start_limit_s)
+        limit, seconds = min(request.start_limit_s, start_limit_s), item.seconds or request.seconds
         plan = Plan(ready.runner, device, request.period_s, ready.stop, ready.owner, request.cut_s, limit)
         if item.name == IDLE:
-            return record_idle(plan, request.seconds, path)
-        return _recorded(plan, request, known[item.name], item.evasion, item.engine, path)
+            return record_idle(plan, seconds, path)
+        work = Work(
+            item.name, item.evasion, item.size or request.size, item.engine, seconds, item.settings,
+            item.evasion_settings, item.company, request.seed,
+        )  # fmt: skip
+        others = [Work(name, size=work.size, seconds=LONG_S, seed=request.seed) for name in item.beside]
+        return record_labelled(plan, work, known[item.name], path, others)
 
     results = run_campaign(
-        items_of(list(known.values()), _evasions(), request.engine), request.output, one, seconds=request.seconds,
-        within_s=request.within_s, stop=ready.stop, say=_told,
-    )  # fmt: skip
+        items, request.output, one, seconds=request.seconds, within_s=request.within_s, stop=ready.stop, say=_told
+    )
     recorded = sum(result.status == "recorded" for result in results)
     failed = sum(result.status == "failed" for result in results)
     _say(f"{recorded} recorded, {failed} failed, {len(results) - recorded - failed} skipped; see plan.json")
     if not recorded and not any(result.reason == "recorded already" for result in results):
         raise DataError("nothing was recorded", "at least one run", "Read the reasons in plan.json.")
-
-
-def _candidates() -> list[Candidate]:
-    with needs_extra("cuda13"):
-        from hashwarden.kernels.workloads.registry import workloads
-    return [Candidate(w.name, w.label, w.family, w.engines()) for w in workloads()]
-
-
-def _evasions() -> list[str]:
-    from hashwarden.kernels.workloads.evasions import EVASIONS
-
-    return [evasion.name for evasion in EVASIONS]
 
 
 def _told(result: Result) -> None:
