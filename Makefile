@@ -14,6 +14,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 GPU_PYTHON ?= python3
 OUT ?= gpu-results
 LIMIT ?= 520
+ROUND ?=
 
 .PHONY: help dev demo test lint format bench site gpu clean FORCE
 .DELETE_ON_ERROR:
@@ -25,7 +26,7 @@ help:
 	@echo "make format  lay out the code as the checks want it"
 	@echo "make bench   run the benchmarks, write benchmarks/results"
 	@echo "make site    make build/site/index.html from docs/"
-	@echo "make gpu     on a machine with a GPU: all tests and benchmarks that need one, into OUT=folder, in LIMIT=520 s; ONLY='LEG ...' for some"
+	@echo "make gpu     on a machine with a GPU: all that needs one, into OUT=folder, in LIMIT=520 s; ROUND='check', 'ask' or 'record', ONLY='LEG ...' for some"
 	@echo "make dev     set up only"
 
 $(BIN)/python:
@@ -84,7 +85,7 @@ site: dev
 	@echo "build/site/index.html"
 
 gpu:
-	@$(GPU_PYTHON) benchmarks/gpu/run.py --out $(OUT) --limit $(LIMIT) $(addprefix --only ,$(ONLY))
+	@$(GPU_PYTHON) benchmarks/gpu/run.py --out $(OUT) --limit $(LIMIT) $(addprefix --round ,$(ROUND)) $(addprefix --only ,$(ONLY))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

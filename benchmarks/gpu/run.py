@@ -1,10 +1,11 @@
 """Everything that needs a GPU, in one command: tests, workloads, sanitizer, recordings, benchmarks.
 
-``make gpu OUT=folder``, or ``python benchmarks/gpu/run.py --out folder [--limit 520] [--only LEG]``. All of it ends
-within the limit: what is right comes first, then what is recorded, then what is measured. Each part is told its share
-of the time, and ended cleanly when that is over; what the time does not suffice for is named as skipped. It needs no
-network, and writes few small files: report.json and report.md, anew after each part, the JSON of each part, and
-pictures where matplotlib is installed. Ends with 0 only if something was tested, nothing failed and nothing was skipped
+``make gpu OUT=folder``, or ``python benchmarks/gpu/run.py --out folder [--limit 520] [--round check] [--only LEG]``.
+All of it ends within the limit: first what is right and how fast (the round ``check``), then the questions that only a
+GPU answers (``ask``), then the reference set (``record``), which goes on where it ended the last time. Each part is
+told its share of the time, and ended cleanly when that is over; what the time does not suffice for is named as skipped.
+It needs no network, and writes few small files: report.json and report.md, anew after each part, the JSON of each
+part, and pictures where matplotlib is installed. Ends with 0 only if something was tested, nothing failed and nothing was skipped
 for time; with 6 if there is no GPU.
 """
 
@@ -39,6 +40,9 @@ GRACE_S = 5.0
 BETWEEN_S = 1.0
 TAIL = 1500
 COPIES = 8
+LIMITED = ["--limit", "{limit}"]
+ROUNDS = ("check", "ask", "record")
+"""In this order. Each has enough to do for ten minutes, and can be run alone."""
 
 
 @dataclass
@@ -143,25 +147,56 @@ def share(leg: Leg, later: Sequence[Leg], left_s: float) -> float:
     return min(leg.limit_s, left_s - kept)
 
 
-def legs(out: Path) -> list[Leg]:
-    """All parts, the most important first: what is right, what is recorded, what is measured."""
-    python, bench, into = sys.executable, "benchmarks", ["--out", str(out)]
+def legs(out: Path, rounds: Sequence[str] = ROUNDS) -> list[Leg]:
+    """All parts of some rounds, the most important first: what is right, what is asked, what is recorded."""
+    made = {"check": _check, "ask": _ask, "record": _record}
+    return [leg for name in ROUNDS if name in rounds for leg in made[name](out)]
+
+
+def _check(out: Path) -> list[Leg]:
+    python, into = sys.executable, ["--out", str(out)]
     tests = ["-m", "pytest", "tests/kernels", "-m", "gpu", "--confcutdir=tests/kernels", "-q"]
     tests += ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
     tests += ["-W", "default", "--junitxml", str(out / "tests-{copy}.xml")]
-    works, limited = [python, f"{bench}/gpu/workloads.py"], ["--limit", "{limit}"]
-    found = [
+    works = [python, "benchmarks/gpu/workloads.py"]
+    small = [*works, "--size", "small", "--engines", "cupy", "--seconds", "0", *LIMITED]
+    return [
         Leg("tests", [python, *tests], 150, 60, copies=COPIES),
-        Leg("workloads", [*works, *into, *limited], 140, 50, slack_s=30),
-        _sanitizer([*works, "--size", "small", "--engines", "cupy", "--seconds", "0", *limited], out),
-        Leg("recordings", [python, f"{bench}/gpu/recordings.py", *into, *limited], 130, 60, slack_s=30),
-        Leg("job", [python, f"{bench}/gpu/job.py", *into, *limited], 60, 25, slack_s=20),
-        Leg("mix", [python, f"{bench}/gpu/mix.py", *into], 40, 20),
-        Leg("probes", [python, f"{bench}/probes.py", *into, "--seconds", "{limit}"], 100, 40, slack_s=15),
+        Leg("workloads", [*works, *into, *LIMITED], 140, 50, slack_s=30),
+        _sanitizer(small, out),
+        Leg("job", [python, "benchmarks/gpu/job.py", *into, *LIMITED], 60, 25, slack_s=20),
+        Leg("mix", [python, "benchmarks/gpu/mix.py", *into], 40, 20),
+        *(Leg(name, [python, f"benchmarks/{name}.py", *into], 40, 15) for name in ("recorder", "patterns", "streams")),
+        Leg(
+            "ticks",
+            [python, "benchmarks/telemetry.py", "--real", "--out", str(out / "ticks"), "--seconds", "1"],
+            40,
+            10,
+        ),
     ]
-    found += [Leg(name, [python, f"{bench}/{name}.py", *into], 40, 15) for name in ("recorder", "patterns", "streams")]
-    cost = [python, f"{bench}/telemetry.py", "--real", *into, "--seconds", "1"]
-    return [*found, Leg("telemetry", cost, 40, 10)]
+
+
+def _ask(out: Path) -> list[Leg]:
+    def asked(name: str, limit_s: float, least_s: float) -> Leg:
+        script = f"benchmarks/gpu/questions/{name}.py"
+        return Leg(name, [sys.executable, script, "--out", str(out), *LIMITED], limit_s, least_s, slack_s=15)
+
+    probes = [sys.executable, "benchmarks/probes.py", "--out", str(out), "--seconds", "{limit}"]
+    return [
+        asked("instructions", 110, 50), asked("telemetry", 120, 50), asked("executed", 110, 40),
+        asked("sampling", 100, 40),
+        Leg("probes", probes, 100, 40, slack_s=15),
+    ]  # fmt: skip
+
+
+def _record(out: Path) -> list[Leg]:
+    """Those of the counters take all that the others leave."""
+
+    def recorded(name: str, limit_s: float, least_s: float) -> Leg:
+        command = [sys.executable, "benchmarks/gpu/recordings.py", "--set", name, "--out", str(out), *LIMITED]
+        return Leg(f"recordings-{name}", command, limit_s, least_s, slack_s=25)
+
+    return [recorded("counters", 10_000, 100), recorded("pm", 150, 100), recorded("probe", 150, 100)]
 
 
 def _sanitizer(command: list[str], out: Path) -> Leg:
@@ -185,7 +220,7 @@ def report(machine: dict[str, Any], parts: list[Leg], how: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(out: Path, limit_s: float = LIMIT_S, only: Sequence[str] = ()) -> int:
+def run(out: Path, limit_s: float = LIMIT_S, only: Sequence[str] = (), rounds: Sequence[str] = ROUNDS) -> int:
     """Run all parts, or some; see the module's docstring for the exit code."""
     until = time.monotonic() + limit_s - REPORT_S
     if gpu_count() == 0:
@@ -193,7 +228,7 @@ def run(out: Path, limit_s: float = LIMIT_S, only: Sequence[str] = ()) -> int:
         return NO_GPU
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    machine, parts = describe(), [leg for leg in legs(out) if not only or leg.name in only]
+    machine, parts = describe(), [leg for leg in legs(out, rounds) if not only or leg.name in only]
     with tempfile.TemporaryDirectory(prefix="hashwarden-") as folder:
         how = assemble(Path(folder))
         _write(out, machine, parts, how)
@@ -226,13 +261,15 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("gpu-results"))
     parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="for all of it")
     parser.add_argument("--only", action="append", default=[], metavar="LEG", help="may be given again")
+    parser.add_argument("--round", action="append", default=[], choices=ROUNDS, help="all of it; may be given again")
     options = parser.parse_args()
+    rounds = options.round or ROUNDS
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background a shell has all of us ignore it
-    names = [leg.name for leg in legs(options.out)]
+    names = [leg.name for leg in legs(options.out, rounds)]
     if unknown := sorted(set(options.only) - set(names)):
         parser.error(f"--only {unknown[0]}: not one of {', '.join(names)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    return run(options.out, options.limit, options.only)
+    return run(options.out, options.limit, options.only, rounds)
 
 
 if __name__ == "__main__":

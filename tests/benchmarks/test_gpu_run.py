@@ -140,16 +140,37 @@ def test_shares_leave_the_least_to_those_that_come_later(run, left, expected):
     assert got == expected
 
 
-def test_all_parts_have_their_least_within_the_limit(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("check", ["tests", "workloads", "sanitizer"]),
+        ("ask", ["instructions", "telemetry"]),
+        ("record", ["recordings-counters"]),
+    ],
+)
+def test_all_parts_of_a_round_have_their_least_within_the_limit(run, tmp_path, monkeypatch, name, first):
     monkeypatch.setattr(run.shutil, "which", lambda name: f"/usr/bin/{name}")
-    parts, left = run.legs(tmp_path), run.LIMIT_S - run.REPORT_S - 60  # a minute until all is put together
-    assert [part.name for part in parts[:4]] == ["tests", "workloads", "sanitizer", "recordings"]
+    parts, left = run.legs(tmp_path, [name]), run.LIMIT_S - run.REPORT_S - 60  # a minute until all is put together
+    assert [part.name for part in parts][: len(first)] == first
     for number, part in enumerate(parts):
         allowed = run.share(part, parts[number + 1 :], left)
         assert part.least_s <= allowed <= part.limit_s
         assert allowed - part.slack_s >= 5
         left -= allowed
     assert left >= 0
+
+
+def test_no_two_parts_write_the_same_and_every_script_is_there(run, tmp_path):
+    parts = run.legs(tmp_path)
+    assert len({part.name for part in parts}) == len(parts)
+    scripts = {word for part in parts for word in part.command if word.endswith(".py")}
+    assert {name for name in scripts if not (run.ROOT / name).exists()} == set()
+    asked = [part.name for part in run.legs(tmp_path, ["ask"])]
+    sys.path.insert(0, str(FOLDER / "questions"))
+    from asked import QUESTIONS
+
+    written = {*asked, "mix", "job", "workloads", "duty", "separation"}
+    assert {question.result for question in QUESTIONS} == written
 
 
 def test_copies_share_the_work_and_one_failure_is_enough(run):
@@ -166,7 +187,7 @@ def with_legs(run, monkeypatch, *parts):
     monkeypatch.setattr(run, "gpu_count", lambda: 1)
     monkeypatch.setattr(run, "describe", lambda: MACHINE)
     monkeypatch.setattr(run, "assemble", lambda folder: "links")
-    monkeypatch.setattr(run, "legs", lambda out: list(parts))
+    monkeypatch.setattr(run, "legs", lambda *_: list(parts))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +249,7 @@ import run
 child = "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
 child += "; open({pids!r}, 'w').write(str(c.pid) + ' '); time.sleep(60)"
 run.gpu_count, run.describe, run.assemble = (lambda: 1), (lambda: {machine!r}), (lambda folder: "links")
-run.legs = lambda out: [run.Leg("first", [sys.executable, "-c", "print('4 passed')"], 30),
+run.legs = lambda *_: [run.Leg("first", [sys.executable, "-c", "print('4 passed')"], 30),
                         run.Leg("long", [sys.executable, "-c", child], 60)]
 raise SystemExit(run.main())
 """

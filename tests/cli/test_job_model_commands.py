@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def trained(folder: Path) -> Path:
     how = Training(
         folder / "model", (_trace(folder / "own.parquet", 0, 8),), _small(replace(plan_named("train"), runs=24)),
         calibration=_small(material.calibration_plan(6)), card=_small(material.card_plan(30)), recipe=RECIPE,
-        cache=folder / "cache",
+        cache=folder / "cache", apart=(_trace(folder / "tuesday.parquet", 500, 3),),
     )  # fmt: skip
     told: list[str] = []
     path = run(how, told.append)
@@ -95,6 +96,36 @@ def test_training_leaves_whole_files_and_a_card(trained):
     assert "own.parquet" in card
     assert " synthesised." in card
     assert "| recorded: mining | 8 |" in card
+
+
+def test_the_card_tells_of_runs_that_were_kept_apart_first(trained):
+    text = (trained.parent / "job.md").read_text()
+    apart, unseen = text.index("## On runs kept apart: 18 recorded"), text.index("## On runs that neither")
+    assert apart < unseen < text.index("## What it learned from")
+    assert "18 runs, " in text[apart:unseen]
+    assert "18 recorded; NVIDIA H100. " in text[apart:unseen]
+    (told,) = json.loads((trained.parent / "job.json").read_text())["measured_apart"]
+    assert told["by_class"] == {f"recorded: {label}": 3 for label in sorted(CLASSES)}
+    for figures in told["figures"].values():
+        assert sum(map(sum, figures["classes"])) == 18
+    assert JobScorer(trained).metadata.measured_on.endswith("measured on recorded and synthesised runs")
+    learned = json.loads((trained.parent / "job.json").read_text())["learned_from"]["by_class"]
+    assert learned["recorded: mining"] == 8, "nothing of it was learned from"
+
+
+@pytest.mark.parametrize(
+    ("runs", "kind", "said"),
+    [
+        ((0, 8, CLASSES), UsageError, "to learn from and to measure"),
+        ((500, 2, ("mining",)), DataError, "2 of 2 runs"),
+    ],
+)
+def test_what_cannot_measure_is_refused_before_the_fit(folder, trained, tmp_path, runs, kind, said):
+    first, count, labels = runs
+    how = Training(tmp_path / "out", (folder / "own.parquet",), cache=folder / "cache",
+                   apart=(_trace(tmp_path / "apart.parquet", first, count, labels),))  # fmt: skip
+    with pytest.raises(kind, match=said):
+        run(how)
 
 
 def test_what_must_not_teach_is_refused(folder, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -62,8 +62,9 @@ _RECORDED: Final = """\
 def write_card(  # noqa: PLR0913, PLR0917  a card tells of everything
     output: Path, record: JobMetadata, data: Dataset, honest: Dataset, unseen: Dataset, found: Fitted,
     figures: Mapping[str, TierFigures], recipe: Recipe, seconds: float,
+    apart: Sequence[tuple[Dataset, Mapping[str, TierFigures]]] = (),
 ) -> None:  # fmt: skip
-    """Write ``job.json`` and ``job.md`` beside the model."""
+    """Write ``job.json`` and ``job.md`` beside the model; ``apart`` are further runs that it was measured on."""
     card: dict[str, Any] = {
         "model": record.model,
         "version": record.version,
@@ -72,7 +73,8 @@ def write_card(  # noqa: PLR0913, PLR0917  a card tells of everything
         "learned_from": _told(data),
         "calibrated_on": _told(honest),
         "card_measured_on": _told(unseen),
-        "figures": {tier: asdict(figure) for tier, figure in figures.items()},
+        "figures": _plain(figures),
+        "measured_apart": [_told(each) | {"figures": _plain(more)} for each, more in apart],
         "held_out_loss": [list(look) for look in found.history],
         "temperatures": found.temperatures,
         "novelty_limits": record.novelty_limits,
@@ -83,7 +85,11 @@ def write_card(  # noqa: PLR0913, PLR0917  a card tells of everything
         "seconds": round(seconds),
     }
     _replaced(output / "job.json", json.dumps(card, indent=2, sort_keys=True) + "\n")
-    _replaced(output / "job.md", _markdown(card, record, figures))
+    _replaced(output / "job.md", _markdown(card, record, figures, [more for _, more in apart]))
+
+
+def _plain(figures: Mapping[str, TierFigures]) -> dict[str, Any]:
+    return {tier: asdict(figure) for tier, figure in figures.items()}
 
 
 def _told(data: Dataset) -> dict[str, Any]:
@@ -103,15 +109,26 @@ instructions: the bound does not cover it, and it is counted apart.
 """
 
 
+_APART: Final = """
+Nothing learned from these and nothing was calibrated on them. A run that is shorter than the evidence needs cannot be
+confirmed, so read the classes and the AUROC first.
+"""
+
+
 def _replaced(path: Path, text: str) -> None:
     with replacing(path) as file:
         file.write(text.encode())
 
 
-def _markdown(card: dict[str, Any], record: JobMetadata, figures: Mapping[str, TierFigures]) -> str:
+def _markdown(
+    card: dict[str, Any], record: JobMetadata, figures: Mapping[str, TierFigures],
+    apart: Sequence[Mapping[str, TierFigures]],
+) -> str:  # fmt: skip
     files = "\n".join(f"| {name} | `{digest}` |" for name, digest in record.training_data.items())
     learned, honest, unseen = card["learned_from"], card["calibrated_on"], card["card_measured_on"]
     held = "\n".join(f"| {name} | {runs} |" for name, runs in learned["by_class"].items())
+    more = "".join(f"## On runs kept apart: {_origins(told)}\n\n{_measured(told, each, _APART)}\n\n"
+                   for told, each in zip(card["measured_apart"], apart, strict=True))  # fmt: skip
     return f"""# Model card: job
 
 Telemetry of a job in, sample by sample; the probability of each of {len(record.classes)} classes, of
@@ -120,16 +137,9 @@ numbers of state, version {record.version}, seed {record.seed}. Trained in {card
 
 **Measured on: {record.measured_on}.**
 
-## On runs that neither fit nor calibration saw
+{more}## On runs that neither fit nor calibration saw
 
-{unseen["runs"]} runs, {unseen["samples"]} samples, {unseen["hours"]} hours; {_origins(unseen)}. {_READ}
-{_overview(figures)}
-
-{_classes(figures)}
-
-{_found("Family", figures, "families")}
-
-{_found("Strategy", figures, "strategies")}
+{_measured(unseen, figures, _READ)}
 
 ## What it learned from
 
@@ -145,6 +155,18 @@ The evidence was calibrated on {honest["runs"]} further honest runs of {honest["
 {files}
 
 {_limits(card, figures)}"""
+
+
+def _measured(told: Mapping[str, Any], figures: Mapping[str, TierFigures], read: str) -> str:
+    gpus = ", ".join(told["gpus"])
+    return f"""{told["runs"]} runs, {told["samples"]} samples, {told["hours"]} hours; {_origins(told)}; {gpus}. {read}
+{_overview(figures)}
+
+{_classes(figures)}
+
+{_found("Family", figures, "families")}
+
+{_found("Strategy", figures, "strategies")}"""
 
 
 def _limits(card: Mapping[str, Any], figures: Mapping[str, TierFigures]) -> str:

@@ -64,8 +64,12 @@ class TierFigures:
 
 
 def measured(network: JobNet, data: Dataset, evidence: EvidenceCalibration) -> dict[str, TierFigures]:
-    """Measure a network on labelled runs, in each tier that the evidence knows."""
-    return {tier: _tier(network, data, evidence, tier) for tier in evidence.tiers}
+    """Measure a network on labelled runs, in each tier that the evidence knows and that some of the runs show.
+
+    Where none shows all of any tier, in all tiers.
+    """
+    shown = [tier for tier in evidence.tiers if data.shows(TIERS[tier]).any()]
+    return {tier: _tier(network, data, evidence, tier) for tier in shown or evidence.tiers}
 
 
 def _tier(network: JobNet, data: Dataset, evidence: EvidenceCalibration, tier: str) -> TierFigures:

@@ -13,8 +13,9 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from hashwarden.errors import UsageError
+from hashwarden.errors import DataError, UsageError
 from hashwarden.model.job.metadata import JobMetadata
+from hashwarden.model.job.taxonomy import MINING
 from hashwarden.model.sequential_calibration import EvidenceCalibration
 from hashwarden.training.job.beside import made_beside
 from hashwarden.training.job.card import write_card
@@ -75,6 +76,8 @@ class Training:
         Address of a Ray cluster, ``local``, or empty for this process alone.
     workers : int
         On the cluster.
+    apart : tuple of Path
+        Labelled traces that the card is measured on as well, and that nothing learns from.
     """
 
     output: Path
@@ -87,6 +90,7 @@ class Training:
     cache: Path | None = None
     ray: str = ""
     workers: int = 2
+    apart: tuple[Path, ...] = ()
 
     @property
     def work(self) -> Path:
@@ -131,6 +135,7 @@ def _trained(how: Training, watch: Stopwatch) -> None:
     told = watch.tell
     with _cluster(how):
         data = _data(how, told)
+        apart = _apart(how, data)
         parts = parted(data, how.recipe.seed) if how.alone else None
         rows = np.arange(len(data)) if parts is None else parts.learn
         later = _later(how)
@@ -142,12 +147,13 @@ def _trained(how: Training, watch: Stopwatch) -> None:
     evidence = calibrated(found.network, honest, data, found.held)
     unseen = data.part(parts.unseen) if parts else _featurised(how, later[1], "card", told)
     learned = data.part(rows)
-    record = _record(how, learned, (honest, unseen), found, evidence, _limit(found, data))
+    record = _record(how, learned, (honest, unseen, *apart), found, evidence, _limit(found, data))
     figures = measured(found.network, unseen, evidence)
+    more = [(each, measured(found.network, each, evidence)) for each in apart]
     with staged(how.output, last="job.onnx") as folder:
         exported = export(found.network, record, _proof(unseen), folder)
         told(f"exported; largest difference between torch and ONNX {exported.difference:.1e}")
-        write_card(folder, record, learned, honest, unseen, found, figures, how.recipe, watch.seconds)
+        write_card(folder, record, learned, honest, unseen, found, figures, how.recipe, watch.seconds, more)
 
 
 def _cluster(how: Training) -> Any:  # noqa: ANN401  a context of either kind
@@ -173,6 +179,32 @@ def _data(how: Training, told: Told) -> Dataset:
     else:
         featurise(sources, folder)
     return Dataset(folder)
+
+
+def _apart(how: Training, data: Dataset) -> list[Dataset]:
+    """What the card is measured on besides; one data set, or none.
+
+    Raises
+    ------
+    UsageError
+        If it is among what is learned from.
+    DataError
+        If all of it mines, or nothing.
+    """
+    if not how.apart:
+        return []
+    folder = how.work / "apart"
+    shutil.rmtree(folder, ignore_errors=True)
+    featurise(how.apart, folder)
+    apart = Dataset(folder)
+    if twice := {name for name, digest in apart.digests.items() if digest in data.digests.values()}:
+        got = f"{', '.join(sorted(twice))} to learn from and to measure on"
+        raise UsageError(got, "other runs for each", "Name it once.")
+    mines = int((apart.label == MINING).sum())
+    if not 0 < mines < len(apart):
+        got, where = f"{mines} of {len(apart)} runs that mine", ", ".join(map(str, how.apart))
+        raise DataError(got, "some that mine and some that do not, to measure on", "Add such runs.", where=where)
+    return [apart]
 
 
 def _later(how: Training) -> tuple[CorpusPlan, CorpusPlan]:
@@ -201,11 +233,12 @@ def _limit(found: Fitted, data: Dataset) -> float:
 
 
 def _record(  # noqa: PLR0913, PLR0917
-    how: Training, data: Dataset, others: tuple[Dataset, Dataset], found: Fitted, evidence: EvidenceCalibration,
+    how: Training, data: Dataset, others: tuple[Dataset, ...], found: Fitted, evidence: EvidenceCalibration,
     unlike: float,
 ) -> JobMetadata:  # fmt: skip
     """What the model file says of itself."""
-    honest, unseen = others
+    honest, *unseen = others
+    measured_on = " and ".join(sorted({origin for each in unseen for origin in each.origin}))
     samples = {origin: int(data.length[data.origin == origin].sum()) for origin in sorted(set(data.origin))}
     shares = {origin: count / data.samples for origin, count in samples.items()}
     recorded = ", ".join(f"{count} samples {origin}" for origin, count in samples.items())
@@ -218,8 +251,8 @@ def _record(  # noqa: PLR0913, PLR0917
         novelty_limits={"unlike": unlike},
         evidence=evidence.model_dump(mode="json"),
         measured_on=_SYNTHESISED
-        if set(samples) == {"synthesised"}
-        else f"learned from {recorded}; measured on {' and '.join(sorted(set(unseen.origin)))} runs",
+        if {*samples, measured_on} == {"synthesised"}
+        else f"learned from {recorded}; measured on {measured_on} runs",
         origins=shares,
         training_data={Path(name).name: digest for name, digest in (data.digests | honest.digests).items()},
         seed=how.recipe.seed,

@@ -40,6 +40,16 @@ def train_kernel(
         run(data=data, output=output, seed=seed, told=partial(typer.echo, err=True))
 
 
+Measure = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Labelled trace that the card is measured on as well, and that nothing learns from; may be given again. "
+        "Example: --measure tuesday.parquet",
+        metavar="TRACE",
+    ),
+]
+
+
 @train_app.command("job")
 def train_job(  # noqa: PLR0913, PLR0917  each is a flag
     output: Annotated[
@@ -50,6 +60,7 @@ def train_job(  # noqa: PLR0913, PLR0917  each is a flag
         typer.Option(help="Labelled trace to learn from as well; may be given again. Example: --data mine.parquet",
                      metavar="TRACE"),
     ] = None,
+    measure: Measure = None,
     plan: Annotated[
         str, typer.Option(help="Synthesised runs to learn from, or 'none': own traces alone. Example: --plan none",
                           metavar="PLAN")
@@ -71,7 +82,8 @@ def train_job(  # noqa: PLR0913, PLR0917  each is a flag
     Learns from synthesised runs, and from traces that are given with --data. A run without a label, or with one that
     nobody answers for, is refused: what a watched user could have shaped never teaches unlabelled.
     With --plan none the traces serve for everything: a fifth of their runs measures the card, half of the honest rest
-    calibrates the evidence; at least 13 honest runs have to.
+    calibrates the evidence; at least 13 honest runs have to. With --measure the card tells of those runs
+    too: keep a day, a GPU or a family for that, not runs drawn at random.
     Needs the extra 'train', with --ray also 'ray'. Example: hashwarden train job --data own.parquet --output /tmp/model
     """
     with needs_extra("ray" if ray else "train"):
@@ -83,5 +95,8 @@ def train_job(  # noqa: PLR0913, PLR0917  each is a flag
 
         recipe = replace(QUICK if quick else FULL, seed=seed, threads=threads)
         learned = None if plan == NO_PLAN else plan_named(plan)
-        how = Training(output, tuple(data or ()), learned, recipe=recipe, resume=resume, ray=ray, workers=workers)
+        how = Training(
+            output, tuple(data or ()), learned, recipe=recipe, resume=resume, ray=ray, workers=workers,
+            apart=tuple(measure or ()),
+        )  # fmt: skip
         run(how, told=partial(typer.echo, err=True))
