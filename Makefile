@@ -15,6 +15,7 @@ GPU_PYTHON ?= python3
 OUT ?= gpu-results
 LIMIT ?= 520
 ROUND ?=
+WHEELS ?=
 
 .PHONY: help dev demo test lint format bench site gpu clean FORCE
 .DELETE_ON_ERROR:
@@ -85,7 +86,8 @@ site: dev
 	@echo "build/site/index.html"
 
 gpu:
-	@$(GPU_PYTHON) benchmarks/gpu/run.py --out $(OUT) --limit $(LIMIT) $(addprefix --round ,$(ROUND)) $(addprefix --only ,$(ONLY))
+	@$(GPU_PYTHON) benchmarks/gpu/run.py --out $(OUT) --limit $(LIMIT) $(addprefix --round ,$(ROUND)) $(addprefix --only ,$(ONLY)) \
+		$(addprefix --wheels ,$(WHEELS))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -76,18 +76,29 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def assemble(folder: Path) -> str:
+def assemble(folder: Path, wheels: Path | None = None) -> str:
     """Put the import package into ``folder``: by pip, or by links where pip cannot build it offline.
+
+    Parameters
+    ----------
+    folder : Path
+    wheels : Path, optional
+        Folder of wheels that are put there too, as they are.
 
     Returns
     -------
     str
-        "pip" or "links".
+        "pip" or "links", and how many wheels; or what pip said of wheels that it could not install.
     """
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
-    done = subprocess.run([*command, "--target", str(folder), str(ROOT)], capture_output=True, text=True, check=False)
+    command += ["--target", str(folder)]
+    more = ""
+    if found := sorted(wheels.glob("*.whl")) if wheels else []:
+        done = subprocess.run([*command, *map(str, found)], capture_output=True, text=True, check=False)
+        more = f" and {len(found)} wheels" if done.returncode == 0 else f" without wheels: {done.stderr.strip()[-300:]}"
+    done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        return "pip"
+        return f"pip{more}"
     places = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
     package = folder / "hashwarden"
     package.mkdir(parents=True, exist_ok=True)
@@ -96,4 +107,4 @@ def assemble(folder: Path) -> str:
     for name, place in places.items():
         if name != "hashwarden":
             (package / name.partition(".")[2]).symlink_to(ROOT / place)
-    return "links"
+    return f"links{more}"

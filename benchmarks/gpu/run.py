@@ -5,8 +5,8 @@ All of it ends within the limit: first what is right and how fast (the round ``c
 GPU answers (``ask``), then the reference set (``record``), which goes on where it ended the last time. Each part is
 told its share of the time, and ended cleanly when that is over; what the time does not suffice for is named as skipped.
 It needs no network, and writes few small files: report.json and report.md, anew after each part, the JSON of each
-part, and pictures where matplotlib is installed. Ends with 0 only if something was tested, nothing failed and nothing was skipped
-for time; with 6 if there is no GPU.
+part, and pictures where matplotlib is installed. Ends with 0 only if something was tested, nothing failed and nothing
+was skipped for time; with 6 if there is no GPU.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ GRACE_S = 5.0
 BETWEEN_S = 1.0
 TAIL = 1500
 COPIES = 8
+COPIES_TOLD = 2
 LIMITED = ["--limit", "{limit}"]
 ROUNDS = ("check", "ask", "record")
 """In this order. Each has enough to do for ten minutes, and can be run alone."""
@@ -84,7 +85,7 @@ class Leg:
         self.seconds = time.monotonic() - start
         bad = [(status, output) for status, output in done if status != "passed"]
         self.status = bad[0][0] if bad else "passed"
-        self.said = "\n".join(output[-TAIL:] for _, output in bad or done[:1])
+        self.said = "\n".join(dict.fromkeys(_end_of(output) for _, output in (bad or done[:1])[:COPIES_TOLD]))
         counts = [re.findall(r"(\d+) (?:passed|ran)", output) for _, output in done]
         self.tested = sum(int(found[-1]) for found in counts if found)
 
@@ -111,6 +112,16 @@ class Leg:
         # 5 is pytest's word for a share without tests.
         fine = process.returncode == 0 or (self.copies > 1 and process.returncode == 5)
         return "passed" if fine else f"failed with {process.returncode}", said
+
+
+def _end_of(output: str) -> str:
+    """The end of what was said, without the list of all modules that a crash ends with."""
+    return re.sub(r"\nExtension modules: .*", "", output)[-TAIL:]
+
+
+def surroundings(package: Path) -> dict[str, str]:
+    """The environment of a part: the package, and what the benchmarks import of one another."""
+    return {**os.environ, "PYTHONPATH": f"{package}:{ROOT / 'benchmarks'}", "PYTHONSAFEPATH": "1"}
 
 
 def _ended(process: subprocess.Popen[bytes], share_s: float) -> bool:
@@ -220,7 +231,10 @@ def report(machine: dict[str, Any], parts: list[Leg], how: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(out: Path, limit_s: float = LIMIT_S, only: Sequence[str] = (), rounds: Sequence[str] = ROUNDS) -> int:
+def run(
+    out: Path, limit_s: float = LIMIT_S, only: Sequence[str] = (), rounds: Sequence[str] = ROUNDS,
+    wheels: Path | None = None,
+) -> int:  # fmt: skip
     """Run all parts, or some; see the module's docstring for the exit code."""
     until = time.monotonic() + limit_s - REPORT_S
     if gpu_count() == 0:
@@ -230,9 +244,9 @@ def run(out: Path, limit_s: float = LIMIT_S, only: Sequence[str] = (), rounds: S
     out.mkdir(parents=True, exist_ok=True)
     machine, parts = describe(), [leg for leg in legs(out, rounds) if not only or leg.name in only]
     with tempfile.TemporaryDirectory(prefix="hashwarden-") as folder:
-        how = assemble(Path(folder))
+        how = assemble(Path(folder), wheels)
         _write(out, machine, parts, how)
-        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONSAFEPATH": "1"}
+        environment = surroundings(Path(folder))
         for number, leg in enumerate(parts):
             if leg.command:
                 left = until - time.monotonic()
@@ -262,6 +276,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="for all of it")
     parser.add_argument("--only", action="append", default=[], metavar="LEG", help="may be given again")
     parser.add_argument("--round", action="append", default=[], choices=ROUNDS, help="all of it; may be given again")
+    parser.add_argument("--wheels", type=Path, help="folder of what is not installed here (wheels.py)")
     options = parser.parse_args()
     rounds = options.round or ROUNDS
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background a shell has all of us ignore it
@@ -269,7 +284,7 @@ def main() -> int:
     if unknown := sorted(set(options.only) - set(names)):
         parser.error(f"--only {unknown[0]}: not one of {', '.join(names)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    return run(options.out, options.limit, options.only, rounds)
+    return run(options.out, options.limit, options.only, rounds, options.wheels)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -186,7 +189,7 @@ def test_copies_share_the_work_and_one_failure_is_enough(run):
 def with_legs(run, monkeypatch, *parts):
     monkeypatch.setattr(run, "gpu_count", lambda: 1)
     monkeypatch.setattr(run, "describe", lambda: MACHINE)
-    monkeypatch.setattr(run, "assemble", lambda folder: "links")
+    monkeypatch.setattr(run, "assemble", lambda *_: "links")
     monkeypatch.setattr(run, "legs", lambda *_: list(parts))
 
 
@@ -248,7 +251,7 @@ sys.path.insert(0, {folder!r})
 import run
 child = "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
 child += "; open({pids!r}, 'w').write(str(c.pid) + ' '); time.sleep(60)"
-run.gpu_count, run.describe, run.assemble = (lambda: 1), (lambda: {machine!r}), (lambda folder: "links")
+run.gpu_count, run.describe, run.assemble = (lambda: 1), (lambda: {machine!r}), (lambda *_: "links")
 run.legs = lambda *_: [run.Leg("first", [sys.executable, "-c", "print('4 passed')"], 30),
                         run.Leg("long", [sys.executable, "-c", child], 60)]
 raise SystemExit(run.main())
@@ -278,6 +281,31 @@ def test_every_part_is_a_script_that_exists(run, tmp_path):
         assert all((FOLDER.parents[1] / script).is_file() for script in scripts)
 
 
+def test_every_script_finds_what_it_imports(run, tmp_path):
+    """Where nothing but the package and the folder of benchmarks is to be found."""
+    import machine
+
+    machine.assemble(tmp_path / "package")
+    scripts = {word for part in run.legs(tmp_path) for word in part.command if word.endswith(".py")}
+    environment = run.surroundings(tmp_path / "package")
+    for script in sorted(scripts):
+        words = [sys.executable, script, "--help"]
+        done = subprocess.run(words, env=environment, cwd=run.ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{script}: {done.stderr}"
+
+
+def test_what_a_crash_says_is_told_without_its_list_of_modules(run):
+    said = (
+        "Fatal Python error: Segmentation fault\n  File x, line 3\n\nExtension modules: numpy, "
+        + "a.b, " * 2000
+        + "z\n"
+    )
+    part = leg(run, f"import os; print({said!r}, flush=True); os.abort()", copies=4)
+    part.run(dict(os.environ), 60, 60)
+    assert part.said.count("Fatal Python error") == 1
+    assert "a.b" not in part.said
+
+
 @pytest.mark.parametrize("how", ["pip", "links"])
 def test_the_package_is_put_together(run, monkeypatch, tmp_path, how):
     import machine
@@ -294,6 +322,60 @@ def test_the_package_is_put_together(run, monkeypatch, tmp_path, how):
     place, count = done.stdout.split()
     assert place.startswith(str(tmp_path))
     assert int(count) > 10
+
+
+def small_wheel(folder, name, works=True):
+    """A wheel of one module."""
+    folder.mkdir(exist_ok=True)
+    path, about = folder / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", "there = True\n")
+        if works:
+            archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            archive.writestr(
+                f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
+            archive.writestr(f"{about}/RECORD", "")
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_wheels_that_were_carried_are_put_beside_it(run, tmp_path, works):
+    import machine
+
+    small_wheel(tmp_path / "wheels", "carried_one")
+    small_wheel(tmp_path / "wheels", "carried_two", works)
+    how = machine.assemble(tmp_path / "all", tmp_path / "wheels")
+    assert how == "pip and 2 wheels" if works else "pip without wheels: " in how
+    assert (tmp_path / "all" / "carried_one.py").exists() == works
+    assert (tmp_path / "all" / "hashwarden" / "errors.py").exists()
+
+
+def test_what_is_carried_is_what_the_package_needs_and_has_its_version():
+    wheels, root = loaded("wheels"), FOLDER.parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[<>=\[ ]", one)[0].lower() for one in project["dependencies"]}
+    there = {"numba", "numpy", "onnxruntime", "pyarrow", "rich", "typer"}
+    assert names - there <= set(wheels.wanted())
+    pinned = {line.partition("==")[0].lower() for line in (root / "constraints.txt").read_text().splitlines()}
+    assert {name.replace(".", "-") for name in wheels.wanted()} <= pinned
+
+
+def test_wheels_are_fetched_for_another_python(monkeypatch, tmp_path):
+    wheels, asked = loaded("wheels"), []
+    done = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(wheels.subprocess, "run", lambda words, **_: asked.append(words) or done)
+    monkeypatch.setattr(sys, "argv", ["wheels.py", "--out", str(tmp_path), "--python", "3.13", "--more", "one-more"])
+    assert wheels.main() == 1, "what was not to be had is not passed over"
+    (words,) = asked
+    assert words[words.index("--python-version") + 1] == "3.13"
+    assert {"--no-deps", "--only-binary=:all:", "manylinux_2_28_x86_64", "one-more", "pydantic"} <= set(words)
+
+
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(f"gpu_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100", "sm_120"])
