@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,10 +39,7 @@ def open_step(path: Path, provider: str, memory_mib: int) -> tuple[Opened, JobMe
         If there is no such provider.
     """
     providers = _providers(provider, memory_mib)
-    settings = {"session.disable_cpu_ep_fallback": "1"} if provider == "cuda" else {}
-    opened = open_session(path, "job.onnx", providers, settings)
-    if provider == "cuda" and opened.session.get_providers()[:1] != [CUDA]:
-        raise _no_cuda("onnxruntime could not start its CUDA provider")
+    opened = open_session(path, "job.onnx", providers) if provider == "cpu" else _open_on_gpu(path, providers)
     record = read_metadata(opened.properties, str(path))
     inputs: Ends = {"sample": ["N", len(CHANNELS)], "mask": ["N", len(CHANNELS)], "dt": ["N", 1]}
     _check(opened, inputs, ["N"], record, path)
@@ -72,6 +71,7 @@ def _providers(provider: str, memory_mib: int) -> Sequence[Provider]:
         return (CPU,)
     if CUDA not in onnxruntime().get_available_providers():
         raise _no_cuda("this onnxruntime has no CUDA provider")
+    _find_cuda()
     options = {
         "device_id": "0",
         "gpu_mem_limit": str(memory_mib * 2**20),
@@ -81,9 +81,34 @@ def _providers(provider: str, memory_mib: int) -> Sequence[Provider]:
     return ((CUDA, options),)
 
 
+def _open_on_gpu(path: Path, providers: Sequence[Provider]) -> Opened:
+    """All of the graph on the GPU, or an error: never a part of it on the CPU."""
+    try:
+        opened = open_session(path, "job.onnx", providers, {"session.disable_cpu_ep_fallback": "1"})
+    except ModelError as error:
+        open_session(path, "job.onnx")  # a file that is no model is not the GPU's fault
+        raise _no_cuda(f"onnxruntime could not start its CUDA provider: {error.got}") from error
+    if opened.session.get_providers()[:1] != [CUDA]:
+        raise _no_cuda("onnxruntime could not start its CUDA provider")
+    return opened
+
+
+def _find_cuda() -> None:
+    """Load CUDA's libraries from NVIDIA's Python packages, where no loader looks; from elsewhere where there are none.
+
+    onnxruntime does so only when it is asked to, and prints what it does not find: opening the session tells that.
+    """
+    preload = getattr(onnxruntime(), "preload_dlls", None)
+    if preload is not None:  # from 1.21 on
+        with redirect_stdout(io.StringIO()), suppress(Exception):
+            preload()
+
+
 def _no_cuda(got: str) -> NoDeviceError:
     return NoDeviceError(
-        got, "onnxruntime-gpu and an NVIDIA GPU", "Install onnxruntime-gpu in place of onnxruntime, or use the CPU."
+        got,
+        "onnxruntime-gpu 1.21 or newer, its CUDA libraries, and an NVIDIA GPU",
+        "Install onnxruntime-gpu[cuda,cudnn] in place of onnxruntime, or use the CPU.",
     )
 
 

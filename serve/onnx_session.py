@@ -87,7 +87,8 @@ def open_session(
         options.add_session_config_entry(key, value)
     given = [each if isinstance(each, str) else (each[0], dict(each[1])) for each in providers]
     try:
-        session = ort.InferenceSession(data, options, providers=given)
+        # Without the first, onnxruntime goes on with another provider when one fails, and prints that it does.
+        session = ort.InferenceSession(data, options, enable_fallback=0, providers=given)
     except Exception as error:  # onnxruntime raises classes of its own for each kind of damage
         got = f"onnxruntime refuses it: {str(error).splitlines()[0][:200]}"
         raise ModelError(got, "an ONNX model", "Install hashwarden again.", where=str(path)) from error

@@ -14,6 +14,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ def model_of(given: Path | None, folder: Path) -> tuple[Path, str]:
 def run(given: Path | None, limit: float) -> dict[str, Any]:
     """All batches that the time suffices for, or why there are none."""
     until = time.monotonic() + limit
+    with suppress(ImportError):
+        import_module("torch")  # brings CUDA's libraries, should they lie elsewhere than beside onnxruntime
     with tempfile.TemporaryDirectory() as folder:
         try:
             path, words = model_of(given, Path(folder))

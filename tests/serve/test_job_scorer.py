@@ -294,6 +294,53 @@ def test_a_provider_that_does_not_start_never_becomes_the_cpu(folder, monkeypatc
         JobScorer(folder / "job.onnx", provider="cuda")
 
 
+@pytest.mark.parametrize(
+    "refuses", ["CUDA failure 100: no CUDA-capable device is detected", "assigned to the default CPU EP"]
+)
+def test_a_provider_that_refuses_is_no_fault_of_the_model_and_never_falls_back(folder, monkeypatch, refuses):
+    import onnxruntime
+
+    real, given = onnxruntime.InferenceSession, []
+
+    def opened(data, options, providers, enable_fallback):
+        given.append(enable_fallback)
+        if providers != ["CPUExecutionProvider"]:
+            raise RuntimeError(refuses)
+        return real(data, options, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    with pytest.raises(NoDeviceError, match=refuses):
+        JobScorer(folder / "job.onnx", provider="cuda")
+    assert set(given) == {0}
+    (folder / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError):
+        JobScorer(folder / "broken.onnx", provider="cuda")
+
+
+def test_cudas_libraries_are_looked_for_before_the_session_is_opened_and_nothing_is_printed(folder, monkeypatch, capfd):
+    import onnxruntime
+
+    real, order = onnxruntime.InferenceSession, []
+
+    def preload():
+        order.append("libraries")
+        print("Failed to load libcublas.so.13")  # noqa: T201  as the real one does
+        raise OSError("no such file")
+
+    def opened(data, *_, **__):
+        order.append("session")
+        return real(data, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload, raising=False)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    with pytest.raises(NoDeviceError, match="could not start"):
+        JobScorer(folder / "job.onnx", provider="cuda")
+    assert order == ["libraries", "session"]
+    assert capfd.readouterr().out == ""
+
+
 def test_bound_steps_give_the_same_scores_and_carry_the_state(scorer):
     samples, masks, dts = random_runs(4, 40, seed=8)
     whole = scorer.sequence(samples, masks, dts)
