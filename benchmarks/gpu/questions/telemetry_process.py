@@ -1,4 +1,4 @@
-"""The processes of telemetry_child.py, seen from the one that starts them. Not a command; it writes nothing."""
+"""The processes of telemetry_child.py and its like, seen from the one that starts them. Not a command."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ class Child:
     ----------
     *words : str
         What telemetry_child.py is to be.
+    script : Path
+        Another script that waits for a line and prints JSON.
     """
 
-    def __init__(self, *words: str) -> None:
-        self.name = " ".join(words[:2])
+    def __init__(self, *words: str, script: Path = SCRIPT) -> None:
+        self.name = " ".join((script.stem, *words[:2]))
         self._out, self._said = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  closed in `end`
         self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *words], stdin=subprocess.PIPE, stdout=self._out, stderr=self._said,
+            [sys.executable, str(script), *words], stdin=subprocess.PIPE, stdout=self._out, stderr=self._said,
         )  # fmt: skip
         self.pid = self._process.pid
         self._read = 0

@@ -17,7 +17,7 @@ from windows import rate, turns, words
 
 from hashwarden.errors import HashwardenError
 
-__all__ = ["PERIODS", "Window", "plan", "recorded", "slower", "tell", "windows"]
+__all__ = ["PERIODS", "Window", "medians", "plan", "recorded", "slower", "tell", "windows"]
 
 PERIODS = (0.0, 1.0, 0.2, 0.1)
 """Seconds; 0 is no recording."""
@@ -91,7 +91,7 @@ def medians(steps: Sequence[float], found: Sequence[Window]) -> list[Row]:
     return rows
 
 
-def slower(rows: Sequence[Row], period_s: float, by: str, draws: int = DRAWS) -> Row | None:
+def slower(rows: Sequence[Row], period_s: float, by: str, conditions: int = len(PERIODS)) -> Row | None:
     """How much slower steps are with recording than without, in percent, round by round; None for too few rounds.
 
     Parameters
@@ -102,19 +102,19 @@ def slower(rows: Sequence[Row], period_s: float, by: str, draws: int = DRAWS) ->
         Of the recording.
     by : str
         "mean": time of a step over the window, in which every pause shows. "median": that of the middle step.
-    draws : int
-        Of the bootstrap over rounds.
+    conditions : int
+        Windows of a round.
     """
     key = {"mean": "steps_per_s", "median": "median_step_s"}[by]
     ratios = []
-    for start in range(0, len(rows), len(PERIODS)):
-        one = {row["period_s"]: row[key] for row in rows[start : start + len(PERIODS)]}
+    for start in range(0, len(rows), conditions):
+        one = {row["period_s"]: row[key] for row in rows[start : start + conditions]}
         with_it, without = one.get(period_s), one.get(0.0)
         if with_it and without:
             ratios.append(without / with_it - 1 if by == "mean" else with_it / without - 1)
     if len(ratios) < LEAST_ROUNDS:
         return None
-    drawn = np.median(np.random.default_rng(1).choice(ratios, (draws, len(ratios))), axis=1)
+    drawn = np.median(np.random.default_rng(1).choice(ratios, (DRAWS, len(ratios))), axis=1)
     low, high = np.percentile(drawn, (2.5, 97.5)).tolist()
     return {
         "rounds": len(ratios), "slower_percent": 100 * float(np.median(ratios)),
