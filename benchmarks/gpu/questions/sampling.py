@@ -23,7 +23,7 @@ import sampling_company as company
 import telemetry_slowdown as slowdown
 from answer import Answer, options
 from raw_gpm import RawGpm
-from sampling_looks import Look, Watching, clocks, look, rate_row, summary
+from sampling_looks import Watching, clocks, look, rate_row, summary
 from telemetry_process import Child
 from windows import turns, words
 
@@ -108,7 +108,7 @@ def tell_others(answer: Answer, found: dict[str, Row]) -> None:
     clock = answer.found["results"].get("clock")
     if clock:
         answer.say(f"clock: over {clock['span_s']:.1f} s stamps of samples run {clock['drift_ppm']:.0f} ppm faster "
-                   f"than the monotonic clock (spread {clock['spread_of_the_soonest_ppm']:.0f} ppm); the newest is "
+                   f"than the monotonic clock (standard error {clock['standard_error_ppm']:.0f}); the newest is "
                    f"{clock['unix_minus_stamp_s']:.3f} s behind the Unix clock, "
                    f"{clock['monotonic_minus_stamp_s']:.3f} s behind the monotonic one.")  # fmt: skip
 

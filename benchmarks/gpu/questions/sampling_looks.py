@@ -16,6 +16,7 @@ __all__ = ["Look", "Watching", "clocks", "look", "rate_row", "rhythm", "summary"
 POLL_S = 0.05
 MOST_PERCENT = 101.0
 """A percentage of a peak may be a little over it: numerator and denominator are not read at one moment."""
+STRETCHES = 12
 Row = dict[str, Any]
 
 
@@ -183,20 +184,18 @@ def rate_row(found: Look) -> Row:
 def clocks(polls: Sequence[tuple[float, int]]) -> Row | None:
     """How CUPTI's clock runs against the monotonic one; None for too few polls.
 
-    A sample is there some time after its end: of many polls the soonest is compared, in the first third and in the
-    last. The error of that is the spread of the soonest, so it is given too.
+    A sample is there some time after its end. Of every few polls the soonest counts, and a line is laid through these:
+    its slope is the drift, with the standard error that the line's residuals give.
     """
-    if len(polls) < 30:
+    if len(polls) < STRETCHES * 2:
         return None
     at, end = np.array([one for one, _ in polls]), np.array([one for _, one in polls]) / 1e9
-    third = len(polls) // 3
     late = (at - at[0]) - (end - end[0])
-    first, last = late[:third].min(), late[-third:].min()
-    span = float(at[-third:].mean() - at[:third].mean())
+    soonest = [part[np.argmin(late[part])] for part in np.array_split(np.arange(len(at)), STRETCHES)]
+    (slope, _), errors = np.polyfit(at[soonest] - at[0], late[soonest], 1, cov=True)
     return {
-        "span_s": float(at[-1] - at[0]), "drift_ppm": float(1e6 * (first - last) / span),
-        "spread_of_the_soonest_ppm": float(1e6 * (np.sort(late[:third])[:5].std() + np.sort(late[-third:])[:5].std())
-                                           / span),
+        "span_s": float(at[-1] - at[0]), "drift_ppm": -1e6 * float(slope),
+        "standard_error_ppm": 1e6 * float(np.sqrt(errors[0, 0])),
         "unix_minus_stamp_s": float(time.time() - time.monotonic() + at[-1] - end[-1]),
         "monotonic_minus_stamp_s": float(at[-1] - end[-1]),
     }  # fmt: skip
