@@ -268,6 +268,9 @@ import json, re, sys
 from pathlib import Path
 words = sys.argv[1:]
 if "--import" in words:
+    if {refuses!r} in words:
+        print("==ERROR== unrecognised option")
+        raise SystemExit(1)
     said = json.loads(Path(words[words.index("--import") + 1]).read_text())
     print(said[words[words.index("--page") + 1]])
     raise SystemExit(0)
@@ -278,7 +281,8 @@ at = next(n for n, word in enumerate(words) if word.endswith("executed_child.py"
 order, names = Path(words[at + 1]), words[at + 3:]
 given = json.loads(Path({given!r}).read_text())
 order.write_text("".join(json.dumps(row) + "\\n" for row in given["order"] if row["workload"] in names))
-Path(words[words.index("--export") + 1]).write_text(json.dumps(given["pages"]))
+pages = given["pages"] if "SourceCounters" in words else given["pages"] | {{"source": ""}}
+Path(words[words.index("--export") + 1]).write_text(json.dumps(pages))
 """
 RUN = """
 import json, sys
@@ -323,8 +327,8 @@ def measured(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("refuses", ["no such words", "thread_inst_executed_true", "SourceCounters"])
-def test_the_whole_of_it_also_where_a_version_knows_fewer_metrics(measured, refuses, tmp_path):
+@pytest.mark.parametrize("refuses", ["no such words", "thread_inst_executed_true", "--print-source", "details"])
+def test_the_whole_of_it_also_where_a_version_knows_fewer_words(measured, refuses, tmp_path):
     done, found = measured(refuses=refuses)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = found["results"]["weighting"]["rules"]
@@ -335,11 +339,18 @@ def test_the_whole_of_it_also_where_a_version_knows_fewer_metrics(measured, refu
     assert all(one.startswith("weighting: ") for one in found["answers"])
     assert any("nearest in the mean is: trip counts" in one for one in found["answers"])
     assert any("training" in why for why in found["open"])
-    assert refuses not in found["results"]["batch 0"]["collected"]
-    with gzip.open(tmp_path / "out" / "executed-0.csv.gz", "rt") as file:
-        order, source, _ = file.read().split("\f\n")
+    assert refuses not in found["results"]["batch 0"]["collected"].replace(",", " ").split()
+    with gzip.open(tmp_path / "out" / "executed.csv.gz", "rt") as file:
+        order, source, _, _ = file.read().split("\f\n")
     assert json.loads(order)[0]["kernel"] == "sha256d_scan"
     assert "LOP3" in source
+
+
+def test_where_only_sums_by_opcode_are_to_be_had_nothing_is_answered(measured):
+    _, found = measured(refuses="SourceCounters")
+    assert found["answers"] == []
+    assert found["results"]["batch 0"]["collected"] == "--metrics sass__inst_executed_per_opcode"
+    assert any("0 tables of instructions of 1 launches" in why for why in found["open"])
 
 
 def test_code_that_is_not_what_was_compiled_is_open_and_no_answer(measured):

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -258,6 +259,41 @@ def test_refusals_of_gpm_are_counted_and_told(sentences):
         "company: GPM while there is PM sampling: 2 SM_UTIL 98; metrics without an answer in some of 5 windows: "
         "2 SM_UTIL, 5 ANY_TENSOR_UTIL; refused: In use (1 times)."
     ]
+
+
+class Clocked:
+    """A sampler that counts how often it is polled."""
+
+    names, rate_hz, interval_s = ("sm_active",), 1000, 0.001
+
+    def __init__(self, *_, **__):
+        self.loss, self.polls, Clocked.last = SimpleNamespace(), 0, self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def poll(self):
+        self.polls += 1
+
+
+def test_polling_goes_on_while_something_else_is_asked():
+    looks, seen = module("sampling_looks"), []
+
+    def meanwhile():
+        before = Clocked.last.polls
+        while Clocked.last.polls < before + 5:
+            time.sleep(0.01)
+        seen.append(Clocked.last.polls - before)
+
+    found = looks.look(Clocked, lambda: SimpleNamespace(times=[], values=[]), 1000, 0.1, meanwhile=meanwhile)
+    assert seen
+    assert seen[0] >= 5
+    assert len(found.poll_s) == Clocked.last.polls
+    with pytest.raises(ZeroDivisionError):
+        looks.look(Clocked, lambda: SimpleNamespace(times=[], values=[]), 1000, 0.1, meanwhile=lambda: 1 // 0)
 
 
 @pytest.fixture

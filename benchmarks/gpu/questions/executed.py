@@ -4,7 +4,7 @@
 
 Runs this project's CUDA C workloads under Nsight Compute, each kernel's first launch of one step, and compares what
 was executed of every instruction with what rules guess from the same machine code. Writes executed.json, and what
-Nsight Compute printed as executed-N.csv.gz, for reading it once more without a GPU. Needs ncu, CuPy and cuda-core.
+Nsight Compute printed as executed.csv.gz, for reading it once more without a GPU. Needs ncu, CuPy and cuda-core.
 With less time fewer workloads are run. Exit code 6 without a GPU.
 """
 
@@ -44,11 +44,14 @@ COLLECT = (
     ("--section", "SourceCounters"),
     ("--metrics", METRICS[-1]),
 )
-"""What is asked for, best first: a name that a version does not know refuses all of it."""
+"""What is asked for, best first: a name that a version does not know refuses all of it. The last gives no counts for
+instructions, so that nothing is answered: its sums by opcode are kept to be read later."""
 PRINT = {
-    "source": ("--page", "source", "--print-source", "sass"),
-    "raw": ("--page", "raw", "--print-metric-instances", "details"),
-}
+    "source": (("--page", "source", "--print-source", "sass"), ("--page", "source")),
+    "raw": (("--page", "raw", "--print-metric-instances", "details"),
+            ("--page", "raw", "--print-metric-instances", "values"), ("--page", "raw")),
+}  # fmt: skip
+"""How each page is asked for, best first."""
 Row = dict[str, Any]
 
 
@@ -70,7 +73,7 @@ def chosen() -> list[str]:
 
 def profiled(ncu: str, folder: Path, names: list[str], limit_s: float, collect: tuple[str, ...]) -> Row:
     """Run one batch under Nsight Compute; what it says, and its report if there is one."""
-    report, order = folder / "report.ncu-rep", folder / "order"
+    report, order = folder / "report.ncu-rep", folder / f"order-{names[0]}"  # an old child may still add to its own
     report.unlink(missing_ok=True)
     order.write_text("")
     command = [
@@ -91,13 +94,18 @@ def profiled(ncu: str, folder: Path, names: list[str], limit_s: float, collect: 
 
 
 def printed(ncu: str, report: Path, page: str) -> str:
-    """One page of a report, as CSV."""
-    command = [ncu, "--import", str(report), "--csv", *PRINT[page]]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PRINT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout
+    """One page of a report, as CSV; what it said of an error if no version of the command pleases it."""
+    said = ""
+    for words in PRINT[page]:
+        command = [ncu, "--import", str(report), "--csv", *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PRINT_S, check=False)
+        except subprocess.TimeoutExpired:
+            return f"no end within {PRINT_S:.0f} s"
+        if done.returncode == 0:
+            return done.stdout
+        said += done.stdout + done.stderr
+    return said
 
 
 def joined(order: list[Row], source: str, raw: str, arch: str) -> tuple[list[rules.Kernel], list[str]]:
@@ -171,13 +179,14 @@ def tell(answer: Answer, kernels: list[rules.Kernel]) -> Row:
 def ask(answer: Answer, out: Path, ncu: str, arch: str) -> None:
     """Batch after batch, as long as there is time."""
     names, kernels, collect = chosen(), [], list(COLLECT)
+    (out / "executed.csv.gz").unlink(missing_ok=True)
     batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
     with tempfile.TemporaryDirectory(prefix="hashwarden-") as folder:
         for number, batch in enumerate(batches):
             limit_s = min(BATCH_S, answer.left_s - PRINT_S)
             texts: Row = {"order": [], "source": "", "raw": ""}
-            row = answer.part(f"batch {number}", lambda b=batch, n=number, s=limit_s, t=texts: one(
-                ncu, Path(folder), b, s, collect, out / f"executed-{n}.csv.gz", t), START_S + PRINT_S + 4)  # fmt: skip
+            row = answer.part(f"batch {number}", lambda b=batch, s=limit_s, t=texts: one(
+                ncu, Path(folder), b, s, collect, out / "executed.csv.gz", t), START_S + PRINT_S + 4)  # fmt: skip
             if row is None:
                 continue
             got, missing = joined(texts["order"], texts["source"], texts["raw"], arch)
@@ -203,8 +212,8 @@ def one(  # noqa: PLR0913, PLR0917
         collect.pop(0)  # it refused before anything ran
     report = row.pop("report")
     texts |= {"order": row.pop("order")} | {page: printed(ncu, report, page) if report else "" for page in PRINT}
-    with gzip.open(keep, "wt") as file:
-        file.write("\f\n".join((json.dumps(texts["order"]), texts["source"], texts["raw"])))
+    with gzip.open(keep, "at") as file:
+        file.write("".join(f"{text}\f\n" for text in (json.dumps(texts["order"]), texts["source"], texts["raw"])))
     return row | {"launches": len(texts["order"]), "collected": " ".join(collect[0])}
 
 

@@ -4,12 +4,14 @@
 
 Each workload is set up and takes a step at its size for a GPU; of the next step the first launch of each kernel lies
 between cudaProfilerStart and cudaProfilerStop. To the file ORDER a line of JSON is added for each of these launches,
-in order, before it is made. After LIMIT seconds no further workload is begun.
+in order, before it is made. After LIMIT seconds no further workload is begun, and a while later it ends in any case:
+who kills the profiler does not kill it.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from hashwarden.kernels.workloads.registry import find
 __all__ = ["profiled"]
 
 SIZE = "gpu"
+LONGER_S = 10
 Told = Callable[[dict[str, Any]], None]
 
 
@@ -64,6 +67,7 @@ def main() -> None:
     import cupy
 
     order, until, names = Path(sys.argv[1]), time.monotonic() + float(sys.argv[2]), sys.argv[3:]
+    signal.alarm(int(float(sys.argv[2])) + LONGER_S)
     runtime = cupy.cuda.runtime
 
     def told(row: dict[str, Any]) -> None:

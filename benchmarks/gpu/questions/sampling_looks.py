@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -112,29 +113,34 @@ def look(  # noqa: PLR0913  a rate, and what to do meanwhile
     window_s : float
         Look for the rhythm in so much of it; 0: do not.
     meanwhile : callable, optional
-        Is called once, in the middle.
+        Is called once, in the middle, while the polling goes on; the look lasts at least as long. What it raises is
+        raised.
     """
     watching, polls, took = driver(), [], []
-    began = time.monotonic()
-    with make(0, rate_hz=rate_hz, poll_s=POLL_S, width=width, driver=watching) as sampler:
+    began, other = time.monotonic(), None
+    with (
+        ThreadPoolExecutor(1) as pool,
+        make(0, rate_hz=rate_hz, poll_s=POLL_S, width=width, driver=watching) as sampler,
+    ):
         opened = time.monotonic()
         state = sampler.state(window_s) if window_s else None
-        used, done = time.process_time(), meanwhile is None
-        while time.monotonic() < opened + seconds:
+        used = time.process_time()
+        while time.monotonic() < opened + seconds or (other is not None and not other.done()):
             time.sleep(POLL_S)
             start = time.monotonic()
             sampler.poll()
             took.append(time.monotonic() - start)
             if watching.times:
                 polls.append((time.monotonic(), int(watching.times[-1][-1, 1])))
-            if not done and time.monotonic() > opened + seconds / 2:
-                meanwhile()
-                done = True
+            if meanwhile is not None and other is None and time.monotonic() > opened + seconds / 2:
+                other = pool.submit(meanwhile)  # nothing polls the buffer of a sampler that waits
         cpu_s, seconds = time.process_time() - used, time.monotonic() - opened
         found = Look(sampler, watching)
         found.rhythm = rhythm(state) if state is not None else {}
     found.polls, found.poll_s, found.cpu_s, found.seconds = polls, took, cpu_s, seconds
     found.open_s = opened - began
+    if other is not None:
+        other.result()
     return found
 
 
