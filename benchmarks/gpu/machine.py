@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +79,15 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def _source(copy: Path, places: Iterable[str]) -> str:
+    """Copy what the package is built from: setuptools leaves its build in the tree, for the next one to stumble on."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, copy / name)
+    for place in places:
+        shutil.copytree(ROOT / place, copy / place, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    return str(copy)
+
+
 def assemble(folder: Path, wheels: Path | None = None) -> str:
     """Put the import package into ``folder``: by pip, or by links where pip cannot build it offline.
 
@@ -96,10 +108,13 @@ def assemble(folder: Path, wheels: Path | None = None) -> str:
     if found := sorted(wheels.glob("*.whl")) if wheels else []:
         done = subprocess.run([*command, *map(str, found)], capture_output=True, text=True, check=False)
         more = f" and {len(found)} wheels" if done.returncode == 0 else f" without wheels: {done.stderr.strip()[-300:]}"
-    done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True, check=False)
+    places = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
+    with tempfile.TemporaryDirectory() as copy:
+        done = subprocess.run(
+            [*command, _source(Path(copy), places.values())], capture_output=True, text=True, check=False
+        )
     if done.returncode == 0:
         return f"pip{more}"
-    places = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
     package = folder / "hashwarden"
     package.mkdir(parents=True, exist_ok=True)
     for item in (ROOT / places["hashwarden"]).iterdir():

@@ -345,7 +345,7 @@ def test_wheels_that_were_carried_are_put_beside_it(run, tmp_path, works):
     small_wheel(tmp_path / "wheels", "carried_one")
     small_wheel(tmp_path / "wheels", "carried_two", works)
     how = machine.assemble(tmp_path / "all", tmp_path / "wheels")
-    assert how == "pip and 2 wheels" if works else "pip without wheels: " in how
+    assert how.startswith("pip and 2 wheels" if works else "pip without wheels: ")
     assert (tmp_path / "all" / "carried_one.py").exists() == works
     assert (tmp_path / "all" / "hashwarden" / "errors.py").exists()
 
