@@ -179,7 +179,7 @@ def _operands(word: npt.NDArray[np.uint32]) -> tuple[list[int], list[int]]:
     first, second, third = (int(part) for part in word[:3])
     op, form = first & 511, first >> 9 & 7
     rd, ra, rb, rc = first >> 16 & 255, first >> 24, second & 255, third & 255
-    if op in isa.NO_RESULT or op in isa.STORES or op == isa.BRA:
+    if op in isa.NO_RESULT or op in isa.STORES:
         return [], []
     if op in _MATRIX:
         return _span(ra, 4) + _span(rb, 2) + _span(rc, 4), _span(rd, 4)

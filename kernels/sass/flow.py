@@ -24,11 +24,12 @@ _LDL = MEM_KINDS.index("ldl")
 
 
 def branch_targets(words: Words, arch: int) -> IntArray:
-    """The instruction index that each BRA jumps to; -1 - i (no index) for any other instruction i.
+    """The instruction index that each BRA or BRA.U jumps to; -1 - i (no index) for any other instruction i.
 
     The offset counts from the next instruction. Up to sm_89 it is the signed value at bits 32-81, in
     bytes; from sm_90 on, a quarter of it has its low 8 bits at 16-23 and the signed rest at 34-81. The
-    lowest two bits are flags of BRA.U, BRA.DIV and BRA.CONV, which an index does not see.
+    lowest two bits of BRA are flags of BRA.U, BRA.DIV and BRA.CONV, which an index does not see. BRA.U of
+    an opcode of its own has its offset in the same bits.
     """
     first, second, third = (words[:, i].astype(np.int64) for i in range(3))
     high = third & 0x3FFFF
@@ -38,7 +39,7 @@ def branch_targets(words: Words, arch: int) -> IntArray:
     else:
         offset = high << 32 | second
     index = np.arange(len(words))
-    return np.where(first & 0xFFF == isa.BRA, index + 1 + (offset >> 4), -1 - index)
+    return np.where(np.isin(first & 0xFFF, isa.BRANCHES), index + 1 + (offset >> 4), -1 - index)
 
 
 def strip_tail(words: Words, arch: int) -> int:

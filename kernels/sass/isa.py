@@ -18,6 +18,8 @@ from hashwarden.kernels.sass.table import MEM_KINDS
 __all__ = [
     "ARCHITECTURES",
     "BRA",
+    "BRANCHES",
+    "BRA_U",
     "DEPTHS",
     "FUNNEL",
     "IMAD_WIDE",
@@ -56,6 +58,11 @@ LOP3: Final = 0x012
 FUNNEL: Final = 0x019
 IMAD_WIDE: Final = 0x025
 BRA: Final = 0x947
+BRA_U: Final = 0x547
+"""BRA.U, whose condition is a uniform predicate; the compiler closes loops with it from sm_100 on."""
+
+BRANCHES: Final = (BRA, BRA_U)
+
 NOP12: Final = 0x918
 LOGIC: Final = frozenset({0x012, 0x019, 0x016})
 """LOP3, SHF and PRMT: data that went through one of these counts as hashed."""

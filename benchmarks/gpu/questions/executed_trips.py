@@ -1,8 +1,9 @@
 """How often a loop runs, where its machine code shows that: a counter, a constant step, a comparison with a constant.
 
 Imported by executed.py; writes nothing. Volta to Blackwell. What is read: the compare operation at bits 76-78 of ISETP
-and UISETP, its sign at 73, the predicate that it sets at 81-83, the guard of any instruction at 12-15. A loop whose
-counter starts at an unknown value counts as starting at zero if it rises to a bound, as in a loop over thread indices.
+and UISETP, its sign at 73, the predicate that it sets at 81-83, the guard of any instruction at 12-15, the uniform
+predicate of BRA.U at 24-26 and its negation at 27. A loop whose counter starts at an unknown value counts as starting
+at zero if it rises to a bound, as in a loop over thread indices.
 """
 
 from __future__ import annotations
@@ -62,20 +63,21 @@ def trip_counts(words: np.ndarray, arch: int, guess_start: bool = True) -> dict[
     guess_start : bool
         Take an unknown start of a counter that rises to a bound for zero.
     """
-    code = [_decoded(row) for row in words.tolist()]
+    code = [_decoded(row, arch) for row in words.tolist()]
     targets, loops = branch_targets(words, arch), loops_of(words, arch)
     return {
         loop: _trips(code, targets, loops, loop, guess_start) if backs == 1 else None for loop, backs in loops.items()
     }
 
 
-def _decoded(row: list[int]) -> dict[str, Any]:
+def _decoded(row: list[int], arch: int) -> dict[str, Any]:
     """The fields of one instruction that matter here."""
     first, second, third, _ = row
     op12 = first & 0xFFF
-    name = isa.mnemonic(op12) or ""
+    name = "IADD" if op12 & 511 == 0x035 and arch >= 120 else isa.mnemonic(op12) or ""  # HFMA2 up to sm_90
     return {
-        "op": op12 & 511, "form": op12 >> 9 & 7, "name": name, "guard": first >> 12 & 7, "negated": first >> 15 & 1,
+        "op": op12 & 511, "op12": op12, "form": op12 >> 9 & 7, "name": name,
+        "guard": first >> 12 & 7, "negated": first >> 15 & 1,
         "rd": first >> 16 & 255, "ra": first >> 24, "rb": second & 255, "rc": third & 255,
         "immediate": second, "sets": _predicates(name, third), "compare": third >> 12 & 7,
         "signed": third >> 9 & 1, "extended": third >> 8 & 1, "joined": third >> 10 & 3, "with": third >> 23 & 15,
@@ -126,7 +128,7 @@ def _result(one: dict[str, Any], known: dict[Place, Value]) -> Value:  # noqa: P
     if name in ("HFMA2", "HADD2") and form == 2 and one["ra"] == isa.RZ and one["rc"] == isa.RZ:
         return None, one["immediate"]
     zero = one["rc"] == isa.RZ or (file == "U" and one["rc"] in URZ)
-    if form == 4 and (name == "VIADD" or (name in ("IADD3", "UIADD3") and zero)):
+    if form == 4 and (name in ("VIADD", "IADD") or (name in ("IADD3", "UIADD3") and zero)):
         base = _held(file, one["ra"], known)
         return None if base is None else (base[0], base[1] + _as_signed(one["immediate"]))
     return None
@@ -193,6 +195,8 @@ def _guards(one: dict[str, Any]) -> list[tuple[Place, bool]]:
         found.append((("R", one["guard"]), bool(one["negated"])))
     if one["with"] & 7 != ALWAYS:
         found.append((("R", one["with"] & 7), bool(one["with"] >> 3)))
+    if one["op12"] == isa.BRA_U and one["ra"] & 7 != ALWAYS:
+        found.append((("U", one["ra"] & 7), bool(one["ra"] >> 3 & 1)))
     return found
 
 

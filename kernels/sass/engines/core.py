@@ -40,7 +40,8 @@ def code_length(words: Any, first: int, count: int, new_branch: int) -> int:
         high -= (high >> 17) << 18
         new = ((high << 30 | w1 >> 2) << 8 | w0 >> 16 & 255) << 2
         offset = new if new_branch else high << 32 | w1
-        if w0 & 0xFFF != 0x918 and not (w0 & 0xFFF == 0x947 and offset >> 4 == -1):
+        op12 = w0 & 0xFFF
+        if op12 != 0x918 and not ((op12 == 0x947 or op12 == 0x547) and offset >> 4 == -1):  # noqa: PLR1714
             return n
         n -= 1
     return n
@@ -55,7 +56,7 @@ def mark_loops(words: Any, first: int, n: int, new_branch: int, ends: Any, steps
     for i in range(n):
         at = 4 * (first + i)
         w0 = np.int64(words[at])
-        if w0 & 0xFFF == 0x947:
+        if w0 & 0xFFF == 0x947 or w0 & 0xFFF == 0x547:
             w1, w2 = np.int64(words[at + 1]), np.int64(words[at + 2])
             high = w2 & 0x3FFFF
             high -= (high >> 17) << 18

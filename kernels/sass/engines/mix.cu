@@ -14,6 +14,9 @@ typedef long long i64;
 typedef unsigned int u32;
 typedef unsigned char u8;
 
+// BRA, or BRA.U.
+__device__ static bool is_branch(u32 w0) { return (w0 & 0xFFF) == 0x947 || (w0 & 0xFFF) == 0x547; }
+
 // Signed distance of a branch from the next instruction, in instructions.
 __device__ static i64 branch_distance(u32 w0, u32 w1, u32 w2, bool newer) {
     i64 high = w2 & 0x3FFFF;
@@ -28,7 +31,7 @@ __device__ static int code_length(const u32 *code, int count, bool newer) {
     for (int n = count; n > 0; --n) {
         const u32 *w = code + 4 * (i64)(n - 1);
         const u32 op12 = w[0] & 0xFFF;
-        const bool to_itself = op12 == 0x947 && branch_distance(w[0], w[1], w[2], newer) == -1;
+        const bool to_itself = is_branch(w[0]) && branch_distance(w[0], w[1], w[2], newer) == -1;
         if (op12 != 0x918 && !to_itself) return n;
     }
     return 0;
@@ -41,7 +44,7 @@ __device__ static Loops mark_loops(const u32 *code, int n, bool newer, int *ends
     Loops loops = {0, 0, 0};
     for (int i = 0; i < n; ++i) {
         const u32 *w = code + 4 * (i64)i;
-        if ((w[0] & 0xFFF) != 0x947) continue;
+        if (!is_branch(w[0])) continue;
         const i64 target = i + 1 + branch_distance(w[0], w[1], w[2], newer);
         if (target < 0 || target >= i) continue;
         if (ends[target]) steps[ends[target]] += 1;

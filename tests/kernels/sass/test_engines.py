@@ -1,6 +1,7 @@
 """One test body for every engine at hand: equal to the reference in every array, dtype included."""
 
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -98,7 +99,7 @@ def random_code(seed, n, ops=None):
     """Instructions of random fields; every second opcode is one that means something to the decoder."""
     rng = np.random.default_rng(seed)
     words = rng.integers(0, 1 << 32, (n, 4), np.uint32)
-    special = [0x947, 0x918, 0x212, 0x819, 0x225, 0x381, 0x984, 0x983, 0x986, 0x98E, 0x424, 0x182, 0x967, 0x20C]
+    special = [0x947, 0x547, 0x918, 0x212, 0x819, 0x225, 0x381, 0x984, 0x983, 0x986, 0x98E, 0x424, 0x182, 0x967, 0x20C]
     pick = rng.random(n) < 0.5
     words[pick, 0] = words[pick, 0] & ~np.uint32(0xFFF) | rng.choice(special if ops is None else ops, pick.sum())
     near = pick & (rng.random(n) < 0.5)
@@ -132,7 +133,9 @@ def test_no_kernels(run):
     check(run, [], [])
 
 
-@pytest.mark.parametrize("code", [b"", bytes(16), bytes(15), b"\x18\x09" + bytes(14), b"\x47\x09" + bytes(14)])
+@pytest.mark.parametrize(
+    "code", [b"", bytes(16), bytes(15), *(op + bytes(14) for op in (b"\x18\x09", b"\x47\x09", b"\x47\x05"))]
+)
 def test_none_or_one_instruction(run, code):
     check(run, [code], [90])
 
@@ -156,7 +159,7 @@ def test_more_distinct_keys_than_are_sorted(run):
     same(run(batch), want)
 
 
-def nest(levels, arch):
+def nest(levels, arch, op12=0x947):
     """Instructions followed by branches back, the first to the nearest: as many loops inside each other."""
     words = [[0x212, 0, 0, 0]] * levels
     for level in range(levels):
@@ -164,15 +167,15 @@ def nest(levels, arch):
         bits = (offset & ((1 << 50) - 1)) << 32
         if arch >= 90:
             bits = (offset // 4 & 255) << 16 | (offset // 1024 & ((1 << 48) - 1)) << 34
-        words.append([(bits | 0x947) >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)])
+        words.append([(bits | op12) >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)])
     return np.array(words, np.uint32).tobytes()
 
 
 def test_loops_in_loops(run):
     """The depth is capped, the nesting is not; and loops that cross each other."""
-    for arch in (80, 90):
-        crossing = [random_code(seed, 600, ops=[0x947, 0x212, 0x381]) for seed in range(2)]
-        batch = batch_of([nest(9, arch), *crossing], [arch] * 3)
+    for arch, op12 in itertools.product((80, 90, 100), (0x947, 0x547)):
+        crossing = [random_code(seed, 600, ops=[op12, 0x212, 0x381]) for seed in range(2)]
+        batch = batch_of([nest(9, arch, op12), *crossing], [arch] * 3)
         want = reference.run(batch)
         assert want.scalars[0].tolist()[:4] == [18, 9, 9, 18]
         assert (want.scalars[1:, 1] > 0).all()

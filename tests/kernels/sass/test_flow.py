@@ -11,15 +11,15 @@ def ins(op12, *, rd=RZ, ra=RZ, rb=0, rc=RZ, width=0):
     return (op12 | rd << 16 | ra << 24, rb, rc | width << 9, 0)
 
 
-def bra(distance, arch):
-    """A branch by ``distance`` instructions from the next one."""
+def bra(distance, arch, op12=0x947):
+    """A branch by ``distance`` instructions from the next one; 0x547 is BRA.U."""
     offset = 16 * distance
     if arch >= 90:
         quarter = (offset // 4) & ((1 << 56) - 1)
         bits = (quarter & 255) << 16 | (quarter >> 8) << 34
     else:
         bits = (offset & ((1 << 50) - 1)) << 32
-    bits |= 0x947
+    bits |= op12
     return tuple(bits >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96))
 
 
@@ -33,10 +33,17 @@ def test_branches_count_from_the_next_instruction(arch):
     assert branch_targets(words, arch).tolist() == [2, -2, 0, 3, -5]
 
 
+@pytest.mark.parametrize("op12", [0x947, 0x547])
 @pytest.mark.parametrize("arch", [75, 90])
 @pytest.mark.parametrize("distance", [-(1 << 20), -1, 0, 1, 12345, 1 << 24])
-def test_far_branches(arch, distance):
-    assert branch_targets(code(bra(distance, arch)), arch).tolist() == [1 + distance]
+def test_far_branches(arch, distance, op12):
+    assert branch_targets(code(bra(distance, arch, op12)), arch).tolist() == [1 + distance]
+
+
+def test_a_uniform_branch_back_closes_a_loop():
+    words = code(NOP, NOP, bra(-2, 100, 0x547), bra(-4, 100), bra(2, 100, 0x547), NOP)
+    depth, loops = loop_depth(words, 100)
+    assert (depth.tolist(), loops) == ([1, 2, 2, 1, 0, 0], 2)
 
 
 @pytest.mark.parametrize("arch", [80, 100])

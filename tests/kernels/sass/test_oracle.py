@@ -29,6 +29,7 @@ PER_PACKAGE = 400_000
 LINE = re.compile(
     r"^\s*/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_]*)(\.\S+)?\s*(.*?)\s*;?\s+/\* 0x([0-9a-f]{16}) \*/$"
 )
+CONTROL = ("BRA", "BRX", "BRXU", "JMP", "JMX", "JMXU", "BREAK", "BSSY", "BSYNC", "CALL", "RET", "WARPSYNC", "YIELD")
 EXPLAINED = {op: names for op, (names, _) in OTHER_NAMES.items()}
 
 
@@ -102,14 +103,30 @@ def test_mnemonic_for_mnemonic(oracle, arch):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_branch_target_for_branch_target(oracle, arch):
     words, lines, _ = oracle[arch]
-    ours, branches, wrong = branch_targets(words, arch).tolist(), 0, []
+    ours, branches, wrong = branch_targets(words, arch).tolist(), Counter(), []
     for index, line in enumerate(lines):
-        if words[index, 0] & 0xFFF == isa.BRA:
-            branches += 1
+        if (op12 := int(words[index, 0]) & 0xFFF) in isa.BRANCHES:
+            branches[op12] += 1
             if ours[index] * 16 != int(re.findall(r"0x([0-9a-f]+)", line[3])[-1], 16):
                 wrong.append((index, line))
     assert wrong == []
-    assert branches > 100
+    assert branches[isa.BRA] > 100
+    assert branches[isa.BRA_U] > 100 if arch >= 100 else branches[isa.BRA_U] == 0
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_whatever_else_goes_back_ends_no_loop(oracle, arch):
+    """Of all instructions with an address before their own, only these two are loops; the others return and call."""
+    words, lines, _ = oracle[arch]
+    back, others = 0, set()
+    for index, (line, op12) in enumerate(zip(lines, (words[:, 0] & 0xFFF).tolist(), strict=True)):
+        place = re.search(r"\b0x([0-9a-f]+)$", line[3])
+        if line[1] in CONTROL and place and int(place[1], 16) < 16 * index:
+            back += op12 in isa.BRANCHES
+            others |= {line[1]} if op12 not in isa.BRANCHES else set()
+    targets = branch_targets(words, arch)
+    assert back == ((targets >= 0) & (targets < np.arange(len(words)))).sum() > 50
+    assert others <= {"RET", "CALL", "BRX"}  # the last to an address in a register, as of a switch
 
 
 def test_what_the_table_calls_explained(oracle):
