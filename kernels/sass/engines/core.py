@@ -3,8 +3,8 @@
 The same functions are compiled for the CPU (engines/cpu.py) and for CUDA (engines/numba_cuda.py), so
 they take arrays only and call nothing. They say what flow.py and mix.py say, written without data
 dependent branches where it costs time: what must not be written goes to a dummy register, what does
-not count gets the key -1. `mix.cu` is the same in CUDA C. Numba's cache of cpu.py does not notice
-changes here: remove engines/__pycache__ after one.
+not count gets the key -1. `mix.cu` is the same in CUDA C. Whoever changes this file changes
+`cpu.CORE_SHA256` too, without which Numba would go on with what it compiled before.
 
 Arguments throughout: ``words`` uint32, four per instruction; ``first`` and ``n`` the kernel's
 instructions; ``depth`` uint8, loop depth capped; ``properties`` as in `isa.opcode_properties`.

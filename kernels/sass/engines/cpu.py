@@ -20,9 +20,13 @@ from hashwarden.kernels.sass.constants import PRIMITIVES, constant_table
 from hashwarden.kernels.sass.engines import core
 from hashwarden.kernels.sass.primitives_scan import constant_filter
 
-__all__ = ["BATCH_BYTES", "run"]
+__all__ = ["BATCH_BYTES", "CORE_SHA256", "run"]
 
 BATCH_BYTES = 4 << 20
+
+CORE_SHA256 = "32a404088ad17dc3"
+"""The first digits for core.py. Numba keeps what it compiled for as long as this file stays as it is, and looks at no
+other that is compiled into it: a changed core.py has to change this line."""
 
 IntArray = npt.NDArray[np.int64]
 

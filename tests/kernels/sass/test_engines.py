@@ -1,6 +1,7 @@
 """One test body for every engine at hand: equal to the reference in every array, dtype included."""
 
 import ctypes
+import hashlib
 import itertools
 import os
 import re
@@ -17,7 +18,7 @@ from hashwarden.kernels.sass import isa, mix
 from hashwarden.kernels.sass.batch import COUNTED, batch_of
 from hashwarden.kernels.sass.constants import constant_table
 from hashwarden.kernels.sass.cubin import read_cubin
-from hashwarden.kernels.sass.engines import reference
+from hashwarden.kernels.sass.engines import core, cpu, reference
 from hashwarden.kernels.sass.engines.core import KEY_COLUMNS, NOBODY
 from hashwarden.kernels.sass.engines.tabulate import tabulate
 from hashwarden.kernels.sass.primitives_scan import constant_filter
@@ -127,6 +128,11 @@ def same(got, want):
 def check(run, codes, arch):
     batch = batch_of(codes, arch)
     same(run(batch), reference.run(batch))
+
+
+def test_a_changed_core_is_compiled_anew():
+    """Else whoever updates a checkout goes on with the machine code of the old one."""
+    assert hashlib.sha256(Path(core.__file__).read_bytes()).hexdigest().startswith(cpu.CORE_SHA256)
 
 
 def test_no_kernels(run):
