@@ -79,13 +79,18 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _source(copy: Path, places: Iterable[str]) -> str:
-    """Copy what the package is built from: setuptools leaves its build in the tree, for the next one to stumble on."""
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy2(ROOT / name, copy / name)
-    for place in places:
-        shutil.copytree(ROOT / place, copy / place, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    return str(copy)
+def _built(command: list[str], places: Iterable[str]) -> bool:
+    """Let pip build the package, from a copy: setuptools leaves its build in the tree, for the next to stumble on."""
+    try:
+        with tempfile.TemporaryDirectory() as copy:
+            for name in ("pyproject.toml", "README.md", "LICENSE"):
+                shutil.copy2(ROOT / name, Path(copy, name))
+            for place in places:
+                shutil.copytree(ROOT / place, Path(copy, place), ignore=shutil.ignore_patterns("__pycache__"))
+            done = subprocess.run([*command, copy], capture_output=True, text=True, check=False)
+    except OSError:  # no room for it
+        return False
+    return done.returncode == 0
 
 
 def assemble(folder: Path, wheels: Path | None = None) -> str:
@@ -109,11 +114,7 @@ def assemble(folder: Path, wheels: Path | None = None) -> str:
         done = subprocess.run([*command, *map(str, found)], capture_output=True, text=True, check=False)
         more = f" and {len(found)} wheels" if done.returncode == 0 else f" without wheels: {done.stderr.strip()[-300:]}"
     places = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
-    with tempfile.TemporaryDirectory() as copy:
-        done = subprocess.run(
-            [*command, _source(Path(copy), places.values())], capture_output=True, text=True, check=False
-        )
-    if done.returncode == 0:
+    if _built(command, places.values()):
         return f"pip{more}"
     package = folder / "hashwarden"
     package.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """The command behind ``make gpu``: honest about a missing GPU, about what failed, and about what it left out."""
 
+import errno
 import importlib.util
 import json
 import os
@@ -306,12 +307,17 @@ def test_what_a_crash_says_is_told_without_its_list_of_modules(run):
     assert "a.b" not in part.said
 
 
-@pytest.mark.parametrize("how", ["pip", "links"])
-def test_the_package_is_put_together(run, monkeypatch, tmp_path, how):
+@pytest.mark.parametrize(("how", "wrong"), [("pip", None), ("links", "pip"), ("links", "disk")])
+def test_the_package_is_put_together(run, monkeypatch, tmp_path, how, wrong):
     import machine
 
-    if how == "links":
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if wrong == "pip":
         monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
+    if wrong == "disk":
+        monkeypatch.setattr(machine.shutil, "copytree", full)
     assert machine.assemble(tmp_path) == how
     monkeypatch.undo()
     code = "import hashwarden.kernels.workloads.registry as r; print(r.__file__, len(r.workloads()))"
@@ -345,7 +351,10 @@ def test_wheels_that_were_carried_are_put_beside_it(run, tmp_path, works):
     small_wheel(tmp_path / "wheels", "carried_one")
     small_wheel(tmp_path / "wheels", "carried_two", works)
     how = machine.assemble(tmp_path / "all", tmp_path / "wheels")
-    assert how.startswith("pip and 2 wheels" if works else "pip without wheels: ")
+    if works:
+        assert how == "pip and 2 wheels"
+    else:
+        assert how.startswith("pip without wheels: ")
     assert (tmp_path / "all" / "carried_one.py").exists() == works
     assert (tmp_path / "all" / "hashwarden" / "errors.py").exists()
 
