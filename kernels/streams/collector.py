@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashwarden.errors import HashwardenError, MissingExtraError, NoDeviceError, PrivilegeError, UsageError
+from hashwarden.kernels.streams.profiler import PrimaryContext, Profiler, SharedCollector, load_perfworks
 
 __all__ = ["Collector", "CuptiDriver", "Decoded", "Driver", "Sample", "SamplerBusyError", "rows", "translated"]
 
@@ -91,6 +92,9 @@ class Driver(Protocol):
     def append_mode(self) -> Any: ...
 
 
+_PROFILER: Final = Profiler()
+
+
 class CuptiDriver:
     """The real one.
 
@@ -106,21 +110,35 @@ class CuptiDriver:
             import cupti.pm_sampling
         except ImportError as error:
             raise MissingExtraError.of("cupti-python", "pm") from error
+        load_perfworks()
         self._pm: Any = cupti.pm_sampling
         self._low: Any = cupti.cupti
 
     def collector(self, device: int) -> Collector:
         """Make the collector of a GPU; nothing is enabled yet."""
-        made: Collector = self._pm.Collector(device)
-        return made
+        return SharedCollector(
+            self._pm.Collector(device), lambda: self.chip(device), _PROFILER, lambda: PrimaryContext(device)
+        )
 
     def chip(self, device: int) -> str:
         """Name of the chip, such as "GH100"."""
-        parameters = self._low.DeviceGetChipNameParams()
+        kind = getattr(self._low, "DeviceGetChipNameParams", None)  # since 13.4
+        parameters = self._low.Device_GetChipName_Params() if kind is None else kind()
         parameters.struct_size = self._low.DEVICE_GET_CHIP_NAME_PARAMS_STRUCT_SIZE
         parameters.device_index = device
         self._low.device_get_chip_name(parameters.ptr)
         return str(parameters.p_chip_name)
+
+    def scopes(self, device: int, metrics: Sequence[str]) -> dict[str, str]:
+        """Whether CUPTI collects each metric over the whole GPU ("DEVICE") or over one context ("CONTEXT")."""
+        import cupti.profiler_host
+
+        host = cupti.profiler_host.ProfilerHost(self.chip(device), self._low.ProfilerType.PM_SAMPLING)
+        host.initialize()
+        try:
+            return {name: host.get_metric_properties(name).metric_collection_scope.name for name in metrics}
+        finally:
+            host.deinitialize()
 
     def trigger_mode(self, by_clock: bool) -> Any:
         """Sample every so many cycles of the system clock, or every so many nanoseconds."""
@@ -129,7 +147,8 @@ class CuptiDriver:
 
     def append_mode(self) -> Any:
         """Keep the oldest samples when the buffer is full: then, and only then, CUPTI says that it was."""
-        return self._pm.HardwareBufferAppendMode.KEEP_OLDEST
+        modes = getattr(self._pm, "HardwareBufferAppendMode", None)  # since 13.4
+        return (self._pm.HardwareBuffer_AppendMode if modes is None else modes).KEEP_OLDEST
 
 
 def rows(decoded: Decoded) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

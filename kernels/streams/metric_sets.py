@@ -96,6 +96,8 @@ UNVERIFIED: Final = (
     "that sampling goes on after a full buffer once it is stopped and started",
     "how CUPTI answers while another process, Nsight or DCGM say, reads the counters",
     "the system clock of GA100, by which its samples are timed",
+    "whether CUPTI wants a context on a GPU to sample it, and whether sampling several GPUs at once ends well",
+    "by how much sampling moves the GPU's clocks, which others say that it locks",
 )
 """What was not tried on a GPU."""
 

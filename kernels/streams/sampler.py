@@ -75,12 +75,16 @@ class Loss:
         Samples that the hardware began and did not complete.
     overflows : int
         Times that the hardware buffer was full; sampling was started anew after each.
+    odd : int
+        Samples that were left out for their time: the first of a session may come without a start, and a decoding
+        may give what an earlier one gave.
     """
 
     samples: int = 0
     lost: int = 0
     incomplete: int = 0
     overflows: int = 0
+    odd: int = 0
 
 
 def buffer_bytes(rate_hz: float, poll_s: float) -> int:
@@ -233,6 +237,9 @@ class Sampler:
                 collector.start()
                 return []
             times, values = layer.rows(decoded)
+            sound = _sound(times, self._last_end)
+            times, values = times[sound], values[sound]
+            self.loss.odd += int((~sound).sum())
             self.loss.incomplete += decoded.num_populated_samples - decoded.num_completed_samples
         blocks = list(self._blocks(times, values))
         self._deliver(blocks)
@@ -299,6 +306,25 @@ class Sampler:
         if self._by_clock:
             self.interval_s = measured / 1e9
         return measured
+
+
+def _sound(times: npt.NDArray[np.int64], last_end: int) -> npt.NDArray[np.bool_]:
+    """Which samples have a time of their own: a start, an end after it, and neither before the last one's end.
+
+    That the first sample of a session can start at 0, and that a decoding can repeat a sample, was seen on GPUs by the
+    authors of PyTorch's sampler and of a vLLM worker.
+    """
+    starts, ends = times[:, 0], times[:, 1]
+    good: npt.NDArray[np.bool_] = (starts > 0) & (ends > starts)
+    before = np.concatenate([[last_end], ends[:-1]]) if len(times) else ends
+    slack = (ends - starts) // 2
+    if bool((good & (starts >= before - slack)).all()):
+        return good
+    for place in np.flatnonzero(good):
+        good[place] = starts[place] >= last_end - slack[place]
+        if good[place]:
+            last_end = int(ends[place])
+    return good
 
 
 def _stop(collector: layer.Collector) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import final
 
 __all__ = ["Helpers"]
@@ -9,9 +10,10 @@ __all__ = ["Helpers"]
 
 @final
 class Helpers:
-    """A set of processes; changed in one thread and read in others."""
+    """A set of processes; sources change it in their threads and read it in others."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._pids: frozenset[int] = frozenset()
 
     @property
@@ -21,8 +23,10 @@ class Helpers:
 
     def add(self, pid: int) -> None:
         """One was started."""
-        self._pids |= {pid}
+        with self._lock:
+            self._pids |= {pid}
 
     def discard(self, pid: int) -> None:
         """One has ended."""
-        self._pids -= {pid}
+        with self._lock:
+            self._pids -= {pid}

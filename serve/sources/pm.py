@@ -11,6 +11,7 @@ Not tried on a GPU; `hashwarden.kernels.streams.metric_sets.UNVERIFIED` says wha
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -147,6 +148,7 @@ class PmSource:
             wanted = ", ".join(self._options.gpus)
             raise NoDeviceError(f"no GPU of CUDA is {wanted}", "a number or UUID of `nvidia-smi -L`", "Correct it.")
         self._busy, self._error = 0, None
+        self._options.helpers.add(os.getpid())  # CUPTI may need a context, and then this process stands on the GPU
         self._duty.wait(self._clock(), 0.0)
         with suppress(SamplerBusyError):
             self._begin()
@@ -191,6 +193,7 @@ class PmSource:
     def close(self) -> None:
         """Stop sampling, and let go of the GPUs."""
         self._end()
+        self._options.helpers.discard(os.getpid())
 
     def _begin_or_step_aside(self) -> None:
         """Begin a burst; who is refused because of another reader comes back later and later."""

@@ -100,13 +100,17 @@ def ncu(tmp_path):
 
 def looked(times, values, rate_hz=1000, names=("sm_active", "alu"), **loss):
     looks = module("sampling_looks")
-    counted = SimpleNamespace(samples=len(times), lost=0, incomplete=0, overflows=0) if not loss else None
+    counted = SimpleNamespace(samples=len(times), lost=0, incomplete=0, overflows=0, odd=0) if not loss else None
     sampler = SimpleNamespace(
         names=names, rate_hz=rate_hz, interval_s=1 / rate_hz, loss=counted or SimpleNamespace(**loss)
     )
-    found = looks.Look(sampler, SimpleNamespace(times=[times], values=[values]))
+    found = looks.Look(sampler, SimpleNamespace(times=[times], values=[values], context=None))
     found.seconds, found.cpu_s, found.poll_s = 2.0, 0.1, [0.001, 0.004]
     return found
+
+
+def nothing_seen():
+    return SimpleNamespace(times=[], values=[], context=None)
 
 
 def stamps(count, interval_ns=1_000_000):
@@ -166,6 +170,23 @@ def test_sentences_on_other_processes_name_every_channel_and_each_condition(sent
         "rhythm: gemm: a step took 20.00 ms in the median; periods found: tensor 20.10 ms (strength 0.90).",
         "clock: over 6.0 s stamps of samples run 12 ppm faster than the monotonic clock (standard error 3); the newest "
         "is 5.000 s behind the Unix clock, 0.010 s behind the monotonic one.",
+    ]
+
+
+def test_sentences_on_the_gpu_s_clocks_and_on_scopes(sentences):
+    told = module("sampling_clocks")
+    row = {"readings": 9, "reasons": {"0x4": 9}, "sm_mhz": 1980.0, "memory_mhz": 2619.0}
+    told.tell_clocks(sentences.say, {"before": row, "while it is sampled": row | {"sm_mhz": 1095.0, "memory_mhz": None},
+                                     "after": row | {"reasons": {}}})  # fmt: skip
+    told.tell_scopes(sentences.say, {"sm__a": "DEVICE", "sm__b": "CONTEXT", "lts__c": "DEVICE"})
+    assert sentences.said == [
+        "clocks: SM clock beside matrix products, MHz in the median: before 1980, while it is sampled 1095, "
+        "after 1980.",
+        "clocks: memory clock beside matrix products, MHz in the median: before 2619, while it is sampled no value, "
+        "after 2619.",
+        "clocks: NVML's reasons for them: before 0x4; while it is sampled 0x4; after none read.",
+        "others: CUPTI says that its counters are collected over, by scope: DEVICE: 2 (sm__a, lts__c); "
+        "CONTEXT: 1 (sm__b).",
     ]
 
 
@@ -288,12 +309,12 @@ def test_polling_goes_on_while_something_else_is_asked():
             time.sleep(0.01)
         seen.append(Clocked.last.polls - before)
 
-    found = looks.look(Clocked, lambda: SimpleNamespace(times=[], values=[]), 1000, 0.1, meanwhile=meanwhile)
+    found = looks.look(Clocked, nothing_seen, 1000, 0.1, meanwhile=meanwhile)
     assert seen
     assert seen[0] >= 5
     assert len(found.poll_s) == Clocked.last.polls
     with pytest.raises(ZeroDivisionError):
-        looks.look(Clocked, lambda: SimpleNamespace(times=[], values=[]), 1000, 0.1, meanwhile=lambda: 1 // 0)
+        looks.look(Clocked, nothing_seen, 1000, 0.1, meanwhile=lambda: 1 // 0)
 
 
 @pytest.fixture
@@ -323,7 +344,7 @@ def test_the_whole_of_it(measured):
     done, found = measured()
     assert done.returncode == 0, done.stdout + done.stderr
     assert {one.partition(":")[0] for one in found["answers"]} == {
-        "others", "values", "rhythm", "clock", "company", "rates", "cost"
+        "others", "values", "rhythm", "clock", "clocks", "company", "rates", "cost"
     }  # fmt: skip
     results = found["results"]
     means = {name: row["mean_percent"] for name, row in results["others, gemm"]["channels"].items()}
@@ -335,6 +356,9 @@ def test_the_whole_of_it(measured):
     }  # fmt: skip
     assert all(row["share_of_wanted"] == pytest.approx(1, abs=0.02) for row in results["rates"])
     assert results["GPM while sampled"]["gpm"]["windows"] == 2
+    assert {results[f"clocks {when}"]["sm_mhz"] for when in ("before", "after")} == {1410.0}
+    assert results["clocks while sampled"]["clocks"]["readings"] > 1
+    assert set(results["scopes"]["scopes"].values()) == {"DEVICE"}
     assert {row["period_s"] for row in results["cost"]["windows"]} == {0, 1000, 2000, 10_000}
     said = "\n".join(found["answers"])
     assert "company: Nsight Compute counts alone, and counts while PM sampling runs." in said

@@ -2,11 +2,12 @@
 
     python benchmarks/gpu/questions/sampling.py --out results [--limit 115]
 
-Samples GPU 0 while it is idle and while other processes compute (others, values, rhythm); compares its clock with the
-machine's (clock); with GPM, Nsight Compute, a second sampler and a sampler of nobody beside it (company); at rates from
-500 Hz to 50 kHz, with many counters and with few (rates); and beside a training step of another process (cost). Writes
-sampling.json, whose sentences begin with these words. Needs root, cupti-python with libcupti and libnvperf_host of
-its major version, torch and CuPy for what computes; ncu for Nsight Compute. Exit code 6 without a GPU.
+Samples GPU 0 while it is idle and while other processes compute (others, values, rhythm); compares the samples' clock
+with the machine's (clock), and the GPU's clocks before, while and after it is sampled (clocks); with GPM, Nsight
+Compute, a second sampler and a sampler of nobody beside it (company); at rates from 500 Hz to 50 kHz, with many
+counters and with few (rates); and beside a training step of another process (cost). Writes sampling.json, whose
+sentences begin with these words. Needs root, cupti-python with libcupti and libnvperf_host of its major version, torch
+and CuPy for what computes; ncu for Nsight Compute. Exit code 6 without a GPU.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+import sampling_clocks
 import sampling_company as company
 import telemetry_slowdown as slowdown
 from answer import Answer, options
@@ -28,6 +30,7 @@ from telemetry_process import Child
 from windows import turns, words
 
 from hashwarden.errors import HashwardenError
+from hashwarden.kernels.streams import metric_sets
 from hashwarden.kernels.streams.sampler import Sampler
 
 QUESTION = "Does CUPTI's PM sampling see other processes, how fast, at what cost, and with whom does it get on?"
@@ -79,11 +82,44 @@ def others(answer: Answer, loads: Loads) -> None:
     if gemm is not None:
         if answer.part("others, gemm", lambda: looked("gemm", CLOCK_S, gemm), CLOCK_S + 2):
             answer.part("clock", lambda: clocks(polls))
+        beside_clocks(answer)
         gemm.end()
     integer = loads.let_go("integer")
     if integer is not None:
         answer.part("others, integer", lambda: looked("integer", LOOK_S, integer), 5.0)
     tell_others(answer, found)
+
+
+def beside_clocks(answer: Answer) -> None:
+    """The GPU's clocks before, while and after there is a sampler; somebody else's products go on meanwhile."""
+    found: dict[str, Row] = {}
+    ask = partial(sampling_clocks.machine_clocks, LOOK_S)
+
+    def while_sampled() -> Row:
+        given = seen(BASE_HZ, 2 * LOOK_S, meanwhile=lambda: found.__setitem__("while it is sampled", ask()))
+        return {"clocks": found["while it is sampled"], "sampler": rate_row(given)}
+
+    before = answer.part("clocks before", ask, 2 * LOOK_S)
+    sampled = answer.part("clocks while sampled", while_sampled, 4 * LOOK_S)
+    after = answer.part("clocks after", ask, 2 * LOOK_S)
+    if before and sampled and after:
+        sampling_clocks.tell_clocks(answer.say, {"before": before} | found | {"after": after})
+        if sampled["sampler"]["context"] is not None:
+            own = "took a context of its own on the GPU" if sampled["sampler"]["context"] else "took no context"
+            answer.say(f"others: the sampler {own}.")
+
+
+def counted_over(answer: Answer) -> None:
+    """What CUPTI says that the counters are collected over."""
+
+    def ask() -> Row:
+        driver = Watching()
+        metrics = metric_sets.metric_set(metric_sets.architecture_of(driver.chip(0)))
+        return {"scopes": driver.scopes(0, list(metrics.values()))}
+
+    found = answer.part("scopes", ask)
+    if found:
+        sampling_clocks.tell_scopes(answer.say, found["scopes"])
 
 
 def tell_others(answer: Answer, found: dict[str, Row]) -> None:
@@ -253,6 +289,7 @@ def ask(answer: Answer) -> None:
     with ExitStack() as stack:
         loads = Loads(answer, stack)
         others(answer, loads)
+        counted_over(answer)
         kept_company(answer)
         rates(answer)
         loads.children["integer"].end()

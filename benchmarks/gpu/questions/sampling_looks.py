@@ -34,6 +34,7 @@ class Watching:
         self._driver = driver or layer.CuptiDriver()
         self.times: list[np.ndarray] = []
         self.values: list[np.ndarray] = []
+        self.context: bool | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._driver, name)
@@ -52,6 +53,7 @@ class _Collector:
 
     def decode(self, max_samples: int) -> Any:
         decoded = _Kept(self._collector.decode(max_samples=max_samples))
+        self._watching.context = getattr(self._collector, "has_context", None)
         times, values = layer.rows(decoded)
         if len(times):
             self._watching.times.append(times)
@@ -84,6 +86,8 @@ class Look:
     values : float64 array, shape (samples, channels)
     polls : list of (float, int)
         Monotonic clock when a poll was over, in seconds, and the newest end by then, in ns.
+    context : bool, optional
+        Whether sampling took a context of our own on the GPU.
     """
 
     def __init__(self, sampler: Sampler, watching: Watching) -> None:
@@ -96,6 +100,7 @@ class Look:
         self.poll_s: list[float] = []
         self.seconds = self.cpu_s = self.open_s = 0.0
         self.rhythm: Row = {}
+        self.context = watching.context
 
 
 def look(  # noqa: PLR0913  a rate, and what to do meanwhile
@@ -173,7 +178,8 @@ def rate_row(found: Look) -> Row:
     row: Row = {
         "rate_hz": found.rate_hz, "channels": len(found.names), "seconds": found.seconds,
         "samples": found.loss.samples, "lost": found.loss.lost, "incomplete": found.loss.incomplete,
-        "overflows": found.loss.overflows, "share_of_a_core": found.cpu_s / found.seconds, "opened_in_s": found.open_s,
+        "overflows": found.loss.overflows, "odd": found.loss.odd, "context": found.context,
+        "share_of_a_core": found.cpu_s / found.seconds, "opened_in_s": found.open_s,
         "longest_poll_ms": 1e3 * max(found.poll_s, default=0.0),
     }  # fmt: skip
     if len(found.times) > 2:

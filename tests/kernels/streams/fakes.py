@@ -101,6 +101,9 @@ class FakeDriver:
     def chip(self, device: int) -> str:
         return self.name
 
+    def scopes(self, device: int, metrics: list[str]) -> dict[str, str]:
+        return dict.fromkeys(metrics, "DEVICE")
+
     def trigger_mode(self, by_clock: bool) -> str:
         return "clock" if by_clock else "time"
 
@@ -108,7 +111,12 @@ class FakeDriver:
         return "keep oldest"
 
 
+SINCE_NS = 1_790_000_000_000_000_000
+"""When sample number 0 starts; a start of 0 is none."""
+
+
 def samples(first: int, count: int, width: int, interval: int = 500_000, value: float = 50.0) -> list[FakeSample]:
     """``count`` samples from number ``first`` on; the i-th channel reads ``value + i``."""
     values = [value + i for i in range(width)]
-    return [FakeSample(i * interval, (i + 1) * interval, list(values)) for i in range(first, first + count)]
+    starts = (SINCE_NS + i * interval for i in range(first, first + count))
+    return [FakeSample(start, start + interval, list(values)) for start in starts]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from hashwarden.errors import HashwardenError, MissingExtraError, NoDeviceError, PrivilegeError, UsageError
 from hashwarden.kernels.streams import metric_sets, sampler
 from hashwarden.kernels.streams.collector import CuptiDriver, SamplerBusyError
+from hashwarden.kernels.streams.profiler import SharedCollector
 from hashwarden.kernels.streams.sampler import Block, Sampler
 
 WIDTH = len(metric_sets.METRIC_SETS["sm_90"])
@@ -47,7 +49,8 @@ def test_samples_become_blocks(make: Callable[..., Sampler], driver: Any, fakes:
     assert [len(block.values) for block in first + second] == [5, 3]
     assert first[0].names == tuple(metric_sets.METRIC_SETS["sm_90"])
     assert first[0].values[0].tolist() == [50.0 + i for i in range(WIDTH)]
-    assert (second[0].start_ns, second[0].end_ns, second[0].lost) == (2_500_000, 4_000_000, 0)
+    span = second[0].start_ns - fakes.SINCE_NS, second[0].end_ns - fakes.SINCE_NS
+    assert (span, second[0].lost) == ((2_500_000, 4_000_000), 0)
     assert source.loss == sampler.Loss(samples=8)
 
 
@@ -82,6 +85,38 @@ def test_lost_samples_are_counted_and_cut_blocks(make: Callable[..., Sampler], d
     assert state.samples == 15
     assert state.features()["sm_active.coverage"] == pytest.approx(9 / 15)
     assert state.features()["sm_active.mean"] == 50
+
+
+def test_samples_without_a_time_of_their_own_are_left_out(
+    make: Callable[..., Sampler], driver: Any, fakes: ModuleType
+) -> None:
+    """The first of a session may start at 0, before and after a full buffer; a decoding may repeat the last."""
+    startless, *rest = fakes.samples(0, 4, WIDTH)
+    startless = replace(startless, start_timestamp=0)
+    again = [replace(one, start_timestamp=0) for one in fakes.samples(20, 1, WIDTH)]
+    backwards = replace(rest[-1], end_timestamp=rest[-1].start_timestamp)
+    driver.made.decodings = [
+        [startless, *rest],
+        [rest[-1], backwards, *fakes.samples(4, 2, WIDTH)],
+        MemoryError("Record overflow"),
+        again + fakes.samples(21, 2, WIDTH),
+    ]
+    with make() as source:
+        first, second, none, third = (source.poll() for _ in range(4))
+    assert [len(blocks[0].values) for blocks in (first, second, third)] == [3, 2, 2]
+    assert none == []
+    assert first[0].start_ns == fakes.SINCE_NS + 500_000
+    assert [blocks[0].lost for blocks in (first, second, third)] == [0, 0, 15]
+    assert source.loss == sampler.Loss(samples=7, lost=15, overflows=1, odd=4)
+
+
+def test_samples_that_overlap_are_counted_once(make: Callable[..., Sampler], driver: Any, fakes: ModuleType) -> None:
+    made = fakes.samples(0, 6, WIDTH)
+    nudged = replace(made[3], start_timestamp=made[3].start_timestamp - 100_000)  # a clock that is not exact is none
+    driver.made.decodings = [[*made[:3], made[1], made[2], nudged, *made[4:]]]
+    with make() as source:
+        (block,) = source.poll()
+    assert (len(block.values), source.loss.odd, source.loss.lost) == (6, 2, 0)
 
 
 def test_an_overflow_is_counted_and_survived(make: Callable[..., Sampler], driver: Any, fakes: ModuleType) -> None:
@@ -316,6 +351,11 @@ def test_the_fake_is_like_the_package(fakes: ModuleType) -> None:
     assert driver.trigger_mode(by_clock=False).name == "GPU_TIME_INTERVAL"
     assert driver.append_mode().name == "KEEP_OLDEST"
     driver.collector(3).disable()  # of what was never enabled
+    assert isinstance(driver.collector(0), SharedCollector)
+    assert driver.collector(0)._profiler is CuptiDriver().collector(1)._profiler, "one for the process"
+    host = pytest.importorskip("cupti.profiler_host")
+    assert list(inspect.signature(host.ProfilerHost.get_metric_properties).parameters) == ["self", "metric_name"]
+    assert driver._low.ProfilerType.PM_SAMPLING.name == "PM_SAMPLING"
 
 
 def test_the_real_package_without_a_driver(make: Callable[..., Sampler]) -> None:

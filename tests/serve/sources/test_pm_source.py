@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,13 +87,11 @@ def source(bench):
     return made
 
 
-def burst(names, rows):
-    """Samples of 0.5 ms; the i-th is {name: percent}, all else 0."""
-    made = []
-    for i, row in enumerate(rows):
-        values = [float(row.get(name, 0.0)) for name in names]
-        made.append(fakes.FakeSample(i * 500_000, (i + 1) * 500_000, values))
-    return made
+def burst(names, rows, first=0):
+    """Samples of 0.5 ms from number ``first`` on; the i-th is {name: percent}, all else 0."""
+    made = fakes.samples(first, len(rows), len(names))
+    return [replace(one, metric_values=[float(row.get(name, 0.0)) for name in names])
+            for one, row in zip(made, rows, strict=True)]  # fmt: skip
 
 
 def test_means_and_gaps_of_a_burst(source):
@@ -107,6 +107,15 @@ def test_means_and_gaps_of_a_burst(source):
     assert reading.values == {name: pytest.approx(value) for name, value in share.items()} | {
         "pm_idle_gap_ratio": 0.25
     }  # fmt: skip
+
+
+def test_its_own_process_is_nobody_s_work_while_it_samples(bench):
+    source = bench.source()
+    assert source._options.helpers.pids == frozenset()
+    source.open()
+    assert source._options.helpers.pids == {os.getpid()}
+    source.close()
+    assert source._options.helpers.pids == frozenset()
 
 
 def test_missing_samples_are_missing_not_0(source):
@@ -168,8 +177,8 @@ def test_without_a_driver_it_says_so(monkeypatch):
         pm.cuda_devices()
 
 
-def samples(bench, **percent):
-    return burst(list(metric_sets.METRIC_SETS["sm_90"]), [percent] * 4)
+def samples(bench, first=0, **percent):
+    return burst(list(metric_sets.METRIC_SETS["sm_90"]), [percent] * 4, first)
 
 
 def test_by_default_it_samples_a_second_in_thirty_and_lets_go_in_between(bench):
@@ -192,7 +201,7 @@ def test_by_default_it_samples_a_second_in_thirty_and_lets_go_in_between(bench):
 def test_a_burst_is_polled_while_it_lasts_and_is_one_reading(bench):
     source = bench.source(burst_s=0.5)
     source.open()
-    bench.driver.made.decodings = [samples(bench, alu=value) for value in (0, 20, 40, 60, 80)]
+    bench.driver.made.decodings = [samples(bench, 2 * value, alu=value) for value in (0, 20, 40, 60, 80)]
     (reading,) = source.read()
     assert reading.values["pm_alu_ratio"] == pytest.approx(0.4)
     assert reading.time_s == pytest.approx(10.5)
