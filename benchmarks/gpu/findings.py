@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "questions"))
 from asked import QUESTIONS, Question
+from reported import KNOWN
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "gpu"
@@ -26,7 +27,8 @@ HEAD = """# What only a GPU can tell
 
 Made by `python benchmarks/gpu/findings.py` from `benchmarks/results/gpu`. A question without a result is open, and says
 so: nothing here is estimated. `make gpu` asks all of them on a machine with a GPU ([how](measuring.md)),
-`python benchmarks/gpu/keep.py` keeps what it found.
+`python benchmarks/gpu/keep.py` keeps what it found. What others say of a question stands under it as theirs: it is no
+answer, and nothing rests on it but what to look at first.
 """
 
 
@@ -71,6 +73,17 @@ def section(question: Question, results: Path) -> Iterator[str]:
             yield ""
     if not known:
         yield from (NOT_YET, "")
+    yield from said_elsewhere(question.title)
+
+
+def said_elsewhere(title: str) -> Iterator[str]:
+    """What is known of a question without a GPU of our own."""
+    if KNOWN.get(title):
+        yield from ("Not measured here:", "")
+    for one in KNOWN.get(title, ()):
+        links = ", ".join(f"[{name}]({address})" for name, address in one.links)
+        yield f"- *{one.who[0].upper() + one.who[1:]}:* {one.says}" + (f" ({links})" if links else "")
+    yield ""
 
 
 def said(result: str, found: dict[str, Any]) -> list[str]:

@@ -1,7 +1,9 @@
 """What is not documented about the counters, and how a site reads them: drawn for each run, so that none is learned.
 
 FP32's counter: NVIDIA's DCGM user guide says "FMA and integer pipe" of it. Which instructions the integer counter
-counts, where fp8 and wgmma's int8 go, and whether the cache metrics answer is documented nowhere.
+counts, where fp8 and wgmma's int8 go, and whether the cache metrics answer is documented nowhere. NVIDIA's Perfworks
+describes counters by which fp8 would show as half precision and int8 as itself (docs/gpu-findings.md), but does not say
+that these are GPM's; what is drawn here stays even until a GPU was asked.
 """
 
 from __future__ import annotations

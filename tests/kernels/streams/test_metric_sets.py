@@ -7,9 +7,12 @@ nvperf_cuda_host.h of the package nvidia-cuda-cupti).
 from __future__ import annotations
 
 import ctypes
+import importlib.util
+import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -95,6 +98,20 @@ class Perfworks:
         self.call(ask, **known, names=(POINTER, ctypes.addressof(names)), found=(SIZE, count), **rest)
         return [name for name in names if name]
 
+    def description(self, chip: str, counter: str) -> str:
+        """What the library says that a counter counts."""
+        evaluator, _room = self.evaluator(chip)
+        asked = {"evaluator": (POINTER, evaluator)}
+        found = self.call("NVPW_MetricsEvaluator_GetMetricNames", **asked, kind=(FLAG, 0), names=(POINTER, None),
+                          begins=(POINTER, None), count=(SIZE, 0))  # fmt: skip
+        begins = ctypes.cast(found.begins, ctypes.POINTER(SIZE))
+        for place in range(found.count):
+            if ctypes.string_at(found.names + begins[place]).decode() == counter:
+                ask = "NVPW_MetricsEvaluator_GetCounterProperties"
+                said = self.call(ask, **asked, place=(SIZE, place), text=(TEXT, None), unit=(ctypes.c_uint32, 0))
+                return str(said.text.decode())
+        raise LookupError(f"{chip} has no {counter}")
+
     def passes(self, chip: str, metrics: Sequence[str], activity: int) -> int:
         """Passes that collecting the metrics together takes."""
         counters = self.counters(chip, metrics)
@@ -141,6 +158,28 @@ def test_the_library_can_say_no(perfworks: Perfworks) -> None:
     many = [f"smsp__warps_issue_stalled_{why}.avg" for why in ("barrier", "membar", "wait", "drain", "long_scoreboard")]
     many += [f"sm__inst_executed_pipe_{pipe}{suffix}" for pipe in ("adu", "cbu", "lsu", "uniform", "xu", "fp64", "alu")]
     assert perfworks.passes("GH100", many, 1) > 1
+
+
+def reported() -> ModuleType:
+    """What docs/gpu-findings.md tells of the library."""
+    place = Path(__file__).parents[3] / "benchmarks" / "gpu" / "questions" / "reported.py"
+    spec = importlib.util.spec_from_file_location("gpu_reported", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_the_page_says_that_tensor_counters_count(perfworks: Perfworks) -> None:
+    counters = [(chip, *one) for chip, all_of in reported().TENSOR_COUNTERS.items() for one in all_of.items()]
+    assert len(counters) == 10
+    for chip, counter, instructions in counters:
+        said = perfworks.description(chip, counter)
+        assert f"tensor pipe was active ({instructions} ops)" in said, (chip, counter, said)
+    with pytest.raises(LookupError, match="GH100 has no sm__bitcoins"):
+        perfworks.description("GH100", "sm__bitcoins")
 
 
 def test_chips_and_sets_belong_together() -> None:
