@@ -138,6 +138,9 @@ HEADS = {
     "2025": ('"#","Address","Source","Warp Stall Sampling (All Samples)","# Samples","Instructions Executed",'
              '"Thread Instructions Executed"',
              '"{n}","0x7f00{n:04x}","{text}","0","3","{count:,.0f}","{threads:,.0f}"'),
+    "2022": ('"Address","Source","Warp Stall Sampling (All Cycles)","Warp Stall Sampling (Not-issued Cycles)",'
+             '"Instructions Executed","# Samples","Instructions Executed","Thread Instructions Executed","Access Size"',
+             '"0x7f{n:04x}","      {text} ","42","42","{count:.0f}","42","{count:.0f}","{threads:.0f}","-"'),
     "older": ('"Address","Source","# Inst Executed","# Thread Inst Executed"',
               '"{n}","{text}","{count:.0f}","{threads:.0f}"'),
     "metric": ('"#","Source","inst_executed","thread_inst_executed_true"',
@@ -148,6 +151,8 @@ HEADS = {
 def page(kernel, texts, counts, style="2025"):
     head, row = HEADS[style]
     lines = [f'"Kernel Name","{kernel}"', f"  {kernel} (8, 1, 1)x(32, 1, 1), Context 1, Stream 7", head]
+    if style == "2022":
+        lines = [f'"Kernel Name","void {kernel}<(int)8>(float *, int)",', head]
     for n, (text, count) in enumerate(zip(texts, counts, strict=False)):
         lines.append(row.format(n=n, text=text.replace('"', '""'), count=count, threads=32 * count))
     return "\n".join(lines) + "\n"

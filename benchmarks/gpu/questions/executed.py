@@ -48,7 +48,8 @@ COLLECT = (
 instructions, so that nothing is answered: its sums by opcode are kept to be read later."""
 PRINT = {
     "source": (("--page", "source", "--print-source", "sass"), ("--page", "source")),
-    "raw": (("--page", "raw", "--print-metric-instances", "details"),
+    "raw": (("--page", "raw", "--print-units", "base", "--print-metric-instances", "details"),
+            ("--page", "raw", "--print-metric-instances", "details"),
             ("--page", "raw", "--print-metric-instances", "values"), ("--page", "raw")),
 }  # fmt: skip
 """How each page is asked for, best first."""
@@ -99,7 +100,10 @@ def printed(ncu: str, report: Path, page: str) -> str:
     for words in PRINT[page]:
         command = [ncu, "--import", str(report), "--csv", *words]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PRINT_S, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=PRINT_S, check=False,
+                env=os.environ | {"LC_ALL": "C"},  # elsewhere it prints 1.234 for 1,234
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             return f"no end within {PRINT_S:.0f} s"
         if done.returncode == 0:

@@ -48,7 +48,8 @@ def tables(text: str) -> list[Table]:
     found: list[Table] = []
     before: list[str] = []
     places: tuple[int, int] | None = None
-    for row in csv.reader(io.StringIO(text)):
+    for printed in csv.reader(io.StringIO(text)):
+        row = printed[:-1] if printed and not printed[-1] else printed  # the line with the name ends in a comma
         now = _columns(row)
         if now is not None:
             places = now
