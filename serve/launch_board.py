@@ -82,6 +82,19 @@ class LaunchBoard:
         self._profiles: dict[ProcessKey, LaunchProfile] = {}
         self._fresh: set[ProcessKey] = set()
         self._kernels = 0
+        self._hidden: frozenset[ProcessKey] = frozenset()
+
+    def hide(self, processes: Iterable[ProcessKey]) -> None:
+        """These, and no others, keep the tracer from seeing what they launch; what was known of them is forgotten."""
+        with self._lock:
+            self._hidden = frozenset(processes)
+            for process in self._hidden:
+                self._drop(process)
+
+    def hidden(self) -> frozenset[ProcessKey]:
+        """Processes that keep the tracer from seeing what they launch, as of the last window."""
+        with self._lock:
+            return self._hidden
 
     def put(self, profiles: Iterable[LaunchProfile]) -> None:
         """Take the profiles of one window; the oldest go, of processes that ended, and if there are too many."""

@@ -38,6 +38,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group(together))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """Tests that share something are never run beside each other unnoticed, as with pytest 9.2 and pytest-xdist 3.8."""
+    if node.config.getvalue("dist") == "loadgroup" and not all("@" in name for name in ids):
+        raise pytest.UsageError("pytest-xdist keeps no groups together: install the versions of constraints.txt")
+
+
 if os.environ.get("HASHWARDEN_NO_SKIP"):  # the same inputs judge every change; elsewhere they are new
     hypothesis.settings.register_profile("fixed", derandomize=True, print_blob=True)
     hypothesis.settings.load_profile("fixed")

@@ -128,6 +128,10 @@ class Agent:
         for sample in samples:
             if sample.code_hidden:
                 self.blinds.see(Blindness.CODE, sample.job.key, "", time_s, unix_s, CODE_AFTER_S)
+        for process in parts.board.hidden():
+            owner, what = parts.table.owner_of(process), f"process {process.pid}"
+            detail = f"{what} has other code where launches are traced"
+            self.blinds.see(Blindness.LAUNCHES, owner.job if owner else what, detail, time_s, unix_s)
         told = parts.judge.step(samples, time_s, on)
         self.metrics.totals["samples", ()] += len(samples)
         self._write_verdicts(told, unix_s)

@@ -30,6 +30,7 @@ BLIND_WORDS: Final[Mapping[Blindness, str]] = MappingProxyType(
         Blindness.UNMAPPED: "nobody knows whose work it is",
         Blindness.CLOCK: "the wall clock jumped",
         Blindness.STORAGE: "what is decided cannot be written down",
+        Blindness.LAUNCHES: "it keeps its launches from being seen",
         Blindness.CODE: "most of what it launches could not be told from its machine code",
         Blindness.UNCALIBRATED: "nothing is calibrated for what is seen",
     }

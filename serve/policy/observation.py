@@ -37,6 +37,9 @@ class Blindness(StrEnum):
     CODE = "code"
     """Most of what it launches could not be told from its machine code: that tier says nothing then. Told, and left out
     of `Observation.blind`: who hides his code must not be safe from what the counters say."""
+    LAUNCHES = "launches"
+    """A process has other code where the probes of launches stand, or took them away: what it launches is not known.
+    Told, and left out of `Observation.blind`, for the same reason."""
     UNCALIBRATED = "uncalibrated"
     """The model has no calibrated evidence for what is seen."""
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, final
 from hashwarden.errors import PrivilegeError
 from hashwarden.serve.jobs.job import Owner, ProcessKey
 from hashwarden.serve.sources.launches_channels import Novelty, Part, channels, load_rates
-from hashwarden.serve.sources.launches_tracer import Found, Places, Tracer
+from hashwarden.serve.sources.launches_tracer import Burst, Found, Places, Tracer
 from hashwarden.serve.sources.launches_window import Window
 from hashwarden.serve.sources.source import Device, NoData, Options, Reading, SourceLost
 
@@ -53,6 +53,7 @@ class _Quiet(NamedTuple):
     """What was told of processes that loaded nothing, and until when that holds."""
 
     users: frozenset[ProcessKey]
+    hidden: frozenset[ProcessKey]
     until_s: float
     rates: Mapping[tuple[str, str], float]
 
@@ -116,7 +117,8 @@ class LaunchesSource:
         found, now, unix = tracer.take(), self._options.clock(), self._options.unix()
         seconds, self._read_s = max(now - self._read_s, 1e-6), now
         for burst in found.bursts:
-            self._options.board.put(window.profile() for window in burst)
+            self._options.board.put(window.profile() for window in burst.windows)
+            self._options.board.hide(burst.altered)
         values: dict[tuple[str, str], dict[str, float]] = {
             place: {"module_loads_per_s": rate} for place, rate in self._loaded(found, seconds).items()
         }
@@ -130,6 +132,7 @@ class LaunchesSource:
     def close(self) -> None:
         """Take all probes away."""
         tracer, self._tracer = self._tracer, None
+        self._options.board.hide(())
         if tracer is not None:
             tracer.close()
 
@@ -143,6 +146,7 @@ class LaunchesSource:
             "lost_loads": lost.loads, "lost_launches": lost.bursts, "lost_look_ups": lost.look_ups,
             "unreadable_names": lost.unreadable, "gone_launches": self._tracer.gone,
             "forgotten_names": self._tracer.names.forgotten, "refused_probes": libraries.refused,
+            "altered_processes": len(libraries.altered),
             "libraries": len(libraries.libraries), "processes": len(libraries.users), "names": len(self._tracer.names),
         }  # fmt: skip
 
@@ -158,13 +162,17 @@ class LaunchesSource:
 
     def _loaded(self, found: Found, seconds: float) -> Mapping[tuple[str, str], float]:
         """Modules loaded a second, by job and device; mostly none, by the same processes as a second ago."""
-        before = self._quiet
-        if not found.loads and before is not None and before.users is found.users and self._clock() < before.until_s:
+        before, hidden = self._quiet, self._options.board.hidden()
+        if before is not None and (before.users is not found.users or before.hidden != hidden):
+            before = None
+        if not found.loads and before is not None and self._clock() < before.until_s:
             return before.rates
-        owners = self._known({*found.users, *found.loads})
+        owners = self._known({*found.users, *found.loads, *hidden})
+        unseen = {owners[one].job for one in hidden if one in owners}
+        owners = {one: owner for one, owner in owners.items() if owner.job not in unseen}
         rates = load_rates(found.loads, owners, seconds)
         until_s = min((self._asked[one].due_s for one in found.users), default=float("inf"))
-        self._quiet = None if found.loads else _Quiet(found.users, until_s, rates)
+        self._quiet = None if found.loads else _Quiet(found.users, hidden, until_s, rates)
         return rates
 
     def _known(self, processes: set[ProcessKey]) -> dict[ProcessKey, Owner]:
@@ -187,12 +195,13 @@ class LaunchesSource:
         known = self._options.owner_of
         return (known(process) if known else None) or self._options.owner(process.pid)
 
-    def _launched(self, burst: Sequence[Window]) -> dict[tuple[str, str], dict[str, float]]:
-        """Channels by job and device."""
-        owners = self._owners({window.process for window in burst})
+    def _launched(self, burst: Burst) -> dict[tuple[str, str], dict[str, float]]:
+        """Channels by job and device; none of a job of which a process could not be seen."""
+        owners = self._owners({window.process for window in burst.windows})
+        hidden = {owner.job for owner in self._owners(set(burst.altered)).values()}
         jobs: dict[str, list[Window]] = {}
-        for window in burst:
-            if window.process in owners:
+        for window in burst.windows:
+            if window.process in owners and owners[window.process].job not in hidden:
                 jobs.setdefault(owners[window.process].job, []).append(window)
         parts: dict[tuple[str, str], list[Part]] = {}
         for job, mine in jobs.items():

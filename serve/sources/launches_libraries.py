@@ -3,18 +3,22 @@
 A library is known by the device and inode that processes map, so that containers with their own copy are seen, and one
 that was deleted since. A process of a library that is known is seen from its first call; only the first process of a
 new copy has to be found. Probes hold the file system of their file, so they go when its last process has gone.
+
+A probe belongs to the file and so comes to all its processes. Where one of them has altered what it would stand on,
+none comes: it would crash (see `hashwarden.serve.sources.launches_entries`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, final
 
 from hashwarden.serve.jobs.job import ProcessKey
-from hashwarden.serve.sources.launches_functions import ALWAYS, IN_BURSTS
+from hashwarden.serve.sources.launches_entries import Entry, State, entries, state
+from hashwarden.serve.sources.launches_functions import ALWAYS, IN_BURSTS, Function
 from hashwarden.serve.sources.launches_mappings import Mapping, mapped_library
 from hashwarden.serve.sources.launches_processes import life
 from hashwarden.serve.sources.launches_symbols import function_offsets
@@ -60,21 +64,45 @@ class Library:
         Of its functions.
     standing : bool
         Whether it stays when no process uses it.
+    ready : bool
+        Whether the probes that stay were placed.
     always, burst : list of int
         Its probes: those that stay, and those of the burst that runs.
+    always_at, burst_at : tuple of Entry
+        Where they stand.
     """
 
     uprobes: Uprobes
     file: int
     offsets: dict[str, int]
     standing: bool = False
+    ready: bool = False
     always: list[int] = field(default_factory=list)
     burst: list[int] = field(default_factory=list)
+    always_at: tuple[Entry, ...] = ()
+    burst_at: tuple[Entry, ...] = ()
 
     @property
     def path(self) -> str:
         """By which the kernel finds it."""
         return f"/proc/self/fd/{self.file}"
+
+    def begins(self, functions: Iterable[Function]) -> tuple[Entry, ...]:
+        """How these functions begin in its file."""
+        return entries(self.file, self.offsets, (function.name for function in functions))
+
+    def stand(self) -> int:
+        """Place the probes that stay; gives how many were refused."""
+        self.always, refused = self.uprobes.attach(self.path, self.offsets, ALWAYS)
+        self.always_at = tuple(entry for entry in self.begins(ALWAYS) if entry.offset not in refused)
+        self.ready = True
+        return len(refused)
+
+    def begin_burst(self) -> int:
+        """Place those of a burst; gives how many were refused."""
+        self.burst, refused = self.uprobes.attach(self.path, self.offsets, IN_BURSTS)
+        self.burst_at = tuple(entry for entry in self.begins(IN_BURSTS) if entry.offset not in refused)
+        return len(refused)
 
     def close(self) -> None:
         """Take its probes away, and let go of it."""
@@ -119,8 +147,11 @@ class Libraries:
         Those with probes, by device and inode.
     users : dict of ProcessKey to str
         Which process uses which.
+    altered : frozenset of ProcessKey
+        Users in whose memory, as of the last burst, something else stands where probes should: nothing that they do is
+        known.
     changes : int
-        Grows whenever one of the two changes.
+        Grows whenever one of the first two changes.
     refused : int
     """
 
@@ -131,6 +162,9 @@ class Libraries:
         self._probes, self._watched, self._proc = probes, watched, proc
         self.libraries: dict[str, Library] = {}
         self.users: dict[ProcessKey, str] = {}
+        self.altered: frozenset[ProcessKey] = frozenset()
+        self._bases: dict[ProcessKey, int] = {}
+        self._unfit: frozenset[ProcessKey] = frozenset()
         self.refused = self._count = 0
         self.changes = 0
         self._all_read = False
@@ -152,6 +186,9 @@ class Libraries:
             self.see(pid, now_s)
         self._all_read = True
         self._release()
+        if any(not library.ready for library in self.libraries.values()):
+            self._see_all(now_s)  # whoever has it too is known before it gets probes
+            self._stand()
         return gone
 
     def see(self, pid: int, now_s: float) -> None:
@@ -172,7 +209,7 @@ class Libraries:
             mapping = None
         if mapping is not None:
             key = ProcessKey(pid, now.started)
-            self.users[key] = mapping.inode
+            self.users[key], self._bases[key] = mapping.inode, mapping.base
             self._users_by_pid[pid] = key
             self._waiting.pop(pid, None)
             self._new.discard(pid)
@@ -188,19 +225,28 @@ class Libraries:
         """Processes have ended."""
         for key in gone:
             self.changes += self.users.pop(key, None) is not None
+            self._bases.pop(key, None)
             if self._users_by_pid.get(key.pid) == key:
                 del self._users_by_pid[key.pid]
                 self._new.add(key.pid)  # if the number is still there, it is another's
 
     def attach_burst(self) -> None:
         """Probe the frequent calls."""
-        for library in self.libraries.values():
-            library.burst, refused = library.uprobes.attach(library.path, library.offsets, IN_BURSTS)
-            self.refused += refused
+        self._unfit = self._stand()
+        for inode, library in self.libraries.items():
+            altered = self._altered(inode, library.begins(IN_BURSTS), {State.PLAIN, State.PROBED})
+            self._unfit |= altered
+            if library.ready and not altered:
+                self.refused += library.begin_burst()
 
     def detach_burst(self) -> frozenset[str]:
         """Take these probes away; gives the libraries that had them."""
         had = frozenset(inode for inode, library in self.libraries.items() if library.burst)
+        altered, self._unfit = self._unfit, frozenset()
+        for inode in had:
+            library = self.libraries[inode]
+            altered |= self._altered(inode, library.burst_at + library.always_at, {State.PROBED})
+        self.altered = altered
         detach([fd for library in self.libraries.values() for fd in library.burst])
         for library in self.libraries.values():
             library.burst = []
@@ -225,6 +271,14 @@ class Libraries:
         self._new = {pid for pid in self._new if str(pid) in names and pid not in self._users_by_pid}
         return gone
 
+    def _see_all(self, now_s: float) -> None:
+        for pid in self._new.copy():
+            self.see(pid, now_s)
+        for pid, wait in list(self._waiting.items()):
+            self.see(pid, now_s)
+            if pid in self._waiting:
+                self._waiting[pid] = wait  # it is looked at no seldomer for it
+
     def _is_due(self, pid: int, wait: _Waiting, now_s: float) -> bool:
         return wait.due_s <= now_s or (wait.wait_s > _WATCHED_WAIT_S and self._watched(pid))
 
@@ -242,11 +296,38 @@ class Libraries:
             self.refused += 1
             return
         self._count += 1
-        library = Library(self._probes(self._count), fd, function_offsets(fd, _NAMES), standing)
-        library.always, refused = library.uprobes.attach(library.path, library.offsets, ALWAYS)
-        self.refused += refused
-        self.libraries[mapping.inode] = library
+        self.libraries[mapping.inode] = Library(self._probes(self._count), fd, function_offsets(fd, _NAMES), standing)
         self.changes += 1
+
+    def _stand(self) -> frozenset[ProcessKey]:
+        """Place the probes that stay where there are none yet; gives the processes that will not have them."""
+        found: frozenset[ProcessKey] = frozenset()
+        for inode, library in self.libraries.items():
+            if not library.ready:
+                altered = self._altered(inode, library.begins(ALWAYS), {State.PLAIN, State.PROBED})
+                found |= altered
+                if not altered:
+                    self.refused += library.stand()
+                    self.changes += 1
+        return found
+
+    def _altered(self, inode: str, functions: tuple[Entry, ...], good: set[State]) -> frozenset[ProcessKey]:
+        """Users of a library in which these functions do not begin as they should."""
+        good = {*good, State.AWAY}
+        mine = [key for key, used in self.users.items() if used == inode]
+        return frozenset(key for key in mine if self._state(key, functions) not in good)
+
+    def _state(self, key: ProcessKey, functions: tuple[Entry, ...]) -> State:
+        try:
+            found = state(key.pid, self._bases[key], functions, self._proc)
+            if found is State.AWAY:
+                mapping = mapped_library(key.pid, self._proc)
+                if mapping is not None and mapping.base != self._bases[key]:  # it was moved
+                    self._bases[key] = mapping.base
+                    found = state(key.pid, mapping.base, functions, self._proc)
+            return found
+        except OSError:  # the kernel does not show it: what is there is not known
+            return State.ALTERED
 
     def _release(self) -> None:
         used = set(self.users.values())

@@ -13,7 +13,7 @@ MOST_BYTES: Final = 8 << 20
 
 _CHUNK: Final = 1 << 16
 _LINE: Final = re.compile(
-    rb"^([0-9a-f]{1,16}-[0-9a-f]{1,16}) [r-][w-]x[ps] [0-9a-f]+ ([0-9a-f]+:[0-9a-f]+) ([0-9]+) +[^\n]*"
+    rb"^([0-9a-f]{1,16}-[0-9a-f]{1,16}) [r-][w-]x[ps] ([0-9a-f]{1,16}) ([0-9a-f]+:[0-9a-f]+) ([0-9]+) +[^\n]*"
     rb"/libcuda\.so[.0-9]*(?: \(deleted\))?$",
     re.MULTILINE,
 )
@@ -28,10 +28,13 @@ class Mapping(NamedTuple):
         Device and inode as the kernel writes them: which file it is.
     path : str
         A name that leads to the mapped file itself, deleted or in a container.
+    base : int
+        Address at which the beginning of the file would lie.
     """
 
     inode: str
     path: str
+    base: int = 0
 
 
 def mapped_library(pid: int, proc: Path = Path("/proc")) -> Mapping | None:
@@ -51,8 +54,9 @@ def mapped_library(pid: int, proc: Path = Path("/proc")) -> Mapping | None:
                 lines, _, rest = (rest + chunk).rpartition(b"\n")
                 found = _LINE.search(lines) if b"/libcuda.so" in lines else None
                 if found:
-                    place, device, inode = (part.decode() for part in found.groups())
-                    return Mapping(f"{device}:{inode}", f"{folder}/map_files/{_unpadded(place)}")
+                    place, offset, device, inode = (part.decode() for part in found.groups())
+                    base = int(place.partition("-")[0], 16) - int(offset, 16)
+                    return Mapping(f"{device}:{inode}", f"{folder}/map_files/{_unpadded(place)}", base)
                 rest = rest[-2 * _CHUNK :]
     except (FileNotFoundError, ProcessLookupError):
         pass

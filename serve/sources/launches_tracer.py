@@ -26,7 +26,7 @@ from hashwarden.serve.sources.launches_tables import Lost, Tables
 from hashwarden.serve.sources.launches_uprobes import Uprobes
 from hashwarden.serve.sources.launches_window import Window, windows
 
-__all__ = ["Found", "Places", "Tracer"]
+__all__ = ["Burst", "Found", "Places", "Tracer"]
 
 STEP_S: Final = 0.5
 LOOK_S: Final = 2.0
@@ -58,20 +58,36 @@ class Places:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Burst:
+    """One that ended.
+
+    Attributes
+    ----------
+    windows : tuple of Window
+        What each process launched.
+    altered : frozenset of ProcessKey
+        Processes that have no probes, because they took them away or hold what does not bear them: no window is theirs.
+    """
+
+    windows: tuple[Window, ...]
+    altered: frozenset[ProcessKey] = frozenset()
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Found:
     """What came since it was last asked.
 
     Attributes
     ----------
-    bursts : tuple of tuple of Window
-        Each burst that ended.
+    bursts : tuple of Burst
     loads : dict of ProcessKey to int
         Modules loaded.
     users : frozenset of ProcessKey
         Processes that use a probed library.
     """
 
-    bursts: tuple[tuple[Window, ...], ...]
+    bursts: tuple[Burst, ...]
     loads: dict[ProcessKey, int]
     users: frozenset[ProcessKey]
 
@@ -103,7 +119,7 @@ class Tracer:
         self.error: BaseException | None = None
         self.gone = 0
         self._lock, self._end = threading.Lock(), threading.Event()
-        self._bursts: list[tuple[Window, ...]] = []
+        self._bursts: list[Burst] = []
         self._loads: dict[ProcessKey, int] = {}
         self._since_burst: dict[ProcessKey, int] = {}
         self._users: frozenset[ProcessKey] = frozenset()
@@ -119,6 +135,7 @@ class Tracer:
             probes(0).close()  # what the kernel refuses is known now, not when the first process comes
             self.libraries = Libraries(probes, watched, places.proc, places.standard)
             stack.callback(self.libraries.close)
+            self.libraries.look(clock())  # here, so that what is looked up once this is open has a name
             self._cleanup = stack.pop_all()
         self._processes, self.names = Processes(places.proc), Names(MOST_HANDLES)
         self._thread = threading.Thread(target=self._run, name="launches", daemon=True)
@@ -180,7 +197,8 @@ class Tracer:
         """Those that use a probed library, anew if that may have changed."""
         if self._changes != self.libraries.changes:
             self._changes, libraries = self.libraries.changes, self.libraries.libraries
-            users = frozenset(key for key, inode in self.libraries.users.items() if inode in libraries)
+            ready = {inode for inode, library in libraries.items() if library.ready}
+            users = frozenset(key for key, inode in self.libraries.users.items() if inode in ready)
             with self._lock:
                 self._users = users
 
@@ -224,6 +242,7 @@ class Tracer:
 
     def _burst(self) -> None:
         """Count launches for a while."""
+        self._drain()  # so that whoever has code to launch is known, and looked at before it gets a probe
         self.libraries.attach_burst()
         try:
             self._tables.counting(True)
@@ -246,8 +265,10 @@ class Tracer:
             [key for key in looked_at if key not in dead],
             start_s=start, seconds=seconds, loads=self._since_burst, loaded_ns=self._loaded_ns,
         )  # fmt: skip
+        altered = self.libraries.altered - dead
         self._forget(dead)
         self.gone += gone
+        burst = Burst(tuple(window for window in found if window.process not in altered), altered)
         with self._lock:
             self._since_burst = {}
-            self._bursts = [*self._bursts, tuple(found)][-_KEPT_BURSTS:]
+            self._bursts = [*self._bursts, burst][-_KEPT_BURSTS:]

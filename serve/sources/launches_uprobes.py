@@ -68,7 +68,9 @@ class Uprobes:
         if not many:
             self._single = load_programs(maps, library)
 
-    def attach(self, path: str, offsets: Mapping[str, int], functions: Iterable[Function]) -> tuple[list[int], int]:
+    def attach(
+        self, path: str, offsets: Mapping[str, int], functions: Iterable[Function]
+    ) -> tuple[list[int], frozenset[int]]:
         """Probe those of the functions that a library has.
 
         Parameters
@@ -83,24 +85,25 @@ class Uprobes:
         -------
         probes : list of int
             Descriptors, for `detach`.
-        refused : int
-            How many places the kernel would not take.
+        refused : frozenset of int
+            Places that the kernel would not take.
         """
         places: dict[tuple[str, bool], set[int]] = {}
         for function in functions:
             if function.name in offsets:
                 places.setdefault((function.program, function.at_return), set()).add(offsets[function.name])
         probes: list[int] = []
-        refused = 0
+        refused: set[int] = set()
         for (program, at_return), group in places.items():
             try:
                 probes.append(link_many(os.fsencode(path), sorted(group), self._many[program], at_return=at_return))
             except (KeyError, OSError):  # an older kernel, or one place of them is not to its liking
                 self._single = self._single or load_programs(self._maps, self._library)
-                made = [self._one(path, offset, self._single[program], at_return) for offset in sorted(group)]
-                probes += [fd for fd in made if fd is not None]
-                refused += made.count(None)
-        return probes, refused
+                for offset in sorted(group):
+                    made = self._one(path, offset, self._single[program], at_return)
+                    probes += [] if made is None else [made]
+                    refused |= {offset} if made is None else set()
+        return probes, frozenset(refused)
 
     def close(self) -> None:
         """Let go of the programs; probes that stay keep them."""

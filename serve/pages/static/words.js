@@ -26,6 +26,8 @@ export const BLIND = {
   storage: ["What is decided cannot be written down, so nothing is done.", "Make room, or mend the disk; the agent goes on by itself."],
   code: ["Less than half of what a job launches could be told from its machine code; counters go on.",
     "Hiding code is no proof; a job that does it while others of its kind do not is worth a look."],
+  launches: ["A process has other code where launches are traced: what it launches is not known; counters go on.",
+    "A tool that hooks the driver does this, and so does one who hides: ask whose code it is."],
   uncalibrated: ["The model has no calibrated evidence for what is seen.", "Record and calibrate on your own work."],
 };
 

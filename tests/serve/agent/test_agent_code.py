@@ -113,13 +113,14 @@ def site(rig: Any, cubins: dict[str, Path], tmp_path: Path, monkeypatch: pytest.
     library, program = stand_in.build(tmp_path)
     with ExitStack() as stack:
 
-        def make(run: Any, *who: str) -> Site:
+        def make(run: Any, *who: str, alter: str = "") -> Site:
             callers = {one: stack.enter_context(stand_in.Caller(program, library, prefix=("setsid",))) for one in who}
             made = Site(rig, callers)
             pids = {caller.pid for caller in callers.values()}
             made.play(run, lambda: pids <= {key.pid for key in users(made.parts)} and made.sees_all())
             for one, caller in callers.items():  # names are known from then on
                 caller.ask(f"load {cubins[one]}")
+                assert not alter or caller.ask(f"alter {alter} cuLaunchKernel") == 0
                 caller.launch(caller.find(WORK[one][1]), 10_000_000, 1_000_000)
             return made
 
@@ -158,3 +159,18 @@ def test_of_two_on_one_gpu_the_code_names_the_one_that_mines_and_nothing_befalls
     files = [case["file"] for case in cases if case.get("event") == "bundle"]
     assert any(inside(file, b"progpow_search") for file in files)
     assert not any(inside(file, b"softmax_rows") for file in files)
+
+
+def test_who_keeps_its_launches_from_being_seen_is_told_and_no_safer_for_it(site, demo):
+    one = site(demo[MINER], "miner", alter="writable")
+    told = lambda: [blind for blind in one.rig.agent.blinds if blind.kind is Blindness.LAUNCHES]  # noqa: E731
+    one.play(demo[MINER], lambda: told() != [])
+    (blind,) = [blind for blind in told() if blind.subject == one.keys["miner"]]
+    assert blind.detail == f"process {one.callers['miner'].pid} has other code where launches are traced"
+    assert one.parts.board.of([key for key in users(one.parts) if key.pid == one.callers["miner"].pid]) == []
+    one.play(demo[MINER], lambda: "confirmed" in one.states["miner"])
+    assert "code" not in one.tier("miner")
+    one.play(demo[MINER], lambda: one.callers["miner"].process.poll() is not None)
+    records = [record.body() for record in one.rig.records(EventKind.BLIND)]
+    assert next(r["began"] for r in records if (r["kind"], r["subject"]) == ("launches", one.keys["miner"]))
+    one.play(demo[TRAINING], lambda: not told())

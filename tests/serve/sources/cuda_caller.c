@@ -8,11 +8,15 @@
      launch HOW F GX GY GZ BX BY BZ TIMES GAP_NS              graph HOW TIMES     HOW names the driver's function
      flood HOW TIMES      each with another handle, that nobody looked up
      time HOW F TIMES     launches in a row; RESULT is their nanoseconds of CPU
+     alter HOW FUNCTION   its code: makes it writable, restores what stood there at the start, drops the page that was
+                          written to, maps the file over it again, or puts a jump there (hook)
      fork                 goes on as a child                  exec                runs anew */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,6 +85,33 @@ static long load(const char *by, void *what) {
     return at(&modules[loaded], what, 0, 0, 0, 0, 0, 0) ? -1 : loaded++;
 }
 
+static long in_place_of_it(void) { return 0; }
+
+static long alter(const char *how, const char *function) {
+    unsigned char *at = symbol(function), *page = (unsigned char *)((unsigned long)at & ~4095UL);
+    unsigned char jump[12] = {0x48, 0xb8, [10] = 0xff, [11] = 0xe0}; /* mov $address,%rax; jmp *%rax */
+    void *to = in_place_of_it;
+    memcpy(jump + 2, &to, 8);
+    if (!strcmp(how, "drop")) return madvise(page, 4096, MADV_DONTNEED);
+    if (!strcmp(how, "again")) {
+        long from = -1, start, end, offset, fd;
+        char path[4000], row[5000];
+        FILE *maps = fopen("/proc/self/maps", "r");
+        while (from < 0 && fgets(row, sizeof row, maps))
+            if (sscanf(row, "%lx-%lx %*s %lx %*s %*s %3999s", &start, &end, &offset, path) == 4 && start <= (long)page && (long)page < end)
+                from = offset + (long)page - start;
+        fclose(maps);
+        fd = open(path, O_RDONLY);
+        void *got = mmap(page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, from);
+        return got == page ? 0 : -1;
+    }
+    if (mprotect(page, 8192, PROT_READ | PROT_WRITE | PROT_EXEC)) return -1;
+    if (!strcmp(how, "writable")) return 0;
+    if (!strcmp(how, "restore")) *at = 0x55; /* push %rbp, with which GCC begins each without optimisation */
+    else memcpy(at, jump, sizeof jump);
+    return mprotect(page, 8192, PROT_READ | PROT_EXEC);
+}
+
 static long obey(char **argv) {
     char word[64], how[64], rest[19000];
     unsigned s[6] = {1, 1, 1, 1, 1, 1};
@@ -114,6 +145,7 @@ static long obey(char **argv) {
         for (long i = 0; i < times; i++) ((int (*)(void *, void *))symbol(how))(0, 0);
         return times;
     }
+    if (!strcmp(word, "alter") && sscanf(line, "%*s %63s %s", how, rest)) return alter(how, rest);
     if (!strcmp(word, "fork")) {
         pid_t child = fork();
         if (child) { waitpid(child, 0, 0); exit(0); }

@@ -9,7 +9,12 @@ typedef struct { unsigned grid[3], block[3], shared; void *stream, *attributes; 
 enum { OK = 0, BAD_IMAGE = 200, NOT_FOUND = 500 };
 
 #define API __attribute__((visibility("default"), noinline))
+#ifdef OBSERVED /* begins as functions of NVIDIA's driver were seen to: cmpl $number,address(%rip), and a jump */
+__attribute__((visibility("hidden"))) int observers;
+#define NOTHING if (observers == 0x321cba00) return NOT_FOUND
+#else
 #define NOTHING __asm__ volatile("") /* so that no two functions become one */
+#endif
 
 static int image(void **out, const char *data) {
     if (!strncmp(data, "bad", 3)) return BAD_IMAGE;

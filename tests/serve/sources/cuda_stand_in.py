@@ -11,12 +11,20 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def build(folder: Path) -> tuple[Path, Path]:
-    """Compile the library and the program that calls it; gives both paths."""
+BEGINNINGS = {
+    "push %rbp": ("-O0",),
+    "mov $0,%eax": ("-O1",),
+    "cmpl $x,y(%rip)": ("-O1", "-DOBSERVED"),
+}
+"""What functions of the library begin with on x86-64, by the flags of its compilation."""
+
+
+def build(folder: Path, flags: tuple[str, ...] = BEGINNINGS["push %rbp"]) -> tuple[Path, Path]:
+    """Compile the library, with these flags, and the program that calls it; gives both paths."""
     library, caller = folder / "libcuda.so.1", folder / "cuda_caller"
-    flags = ["gcc", "-O0", "-w"]
-    subprocess.run([*flags, "-shared", "-fPIC", "-o", library, HERE / "cuda_stand_in.c"], check=True)
-    subprocess.run([*flags, "-o", caller, HERE / "cuda_caller.c", "-ldl"], check=True)
+    source = HERE / "cuda_stand_in.c"
+    subprocess.run(["gcc", "-w", *flags, "-shared", "-fPIC", "-o", library, source], check=True)
+    subprocess.run(["gcc", "-w", "-O0", "-o", caller, HERE / "cuda_caller.c", "-ldl"], check=True)
     return library, caller
 
 

@@ -77,7 +77,8 @@ class Watch:
         """
         libraries = self.source._tracer.libraries
         known = tuple(libraries.users.items())
-        return {key.pid: inode for key, inode in known if key.pid in pids and inode in libraries.libraries}
+        ready = {inode for inode, library in tuple(libraries.libraries.items()) if library.ready}
+        return {key.pid: inode for key, inode in known if key.pid in pids and inode in ready}
 
     def names(self, *pids):
         """How many names of functions of these processes are known."""
@@ -102,7 +103,7 @@ def first_byte(pid, library, name):
     with library.open("rb") as file:
         offset = function_offsets(file.fileno(), frozenset([name]))[name]
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-        if match := re.match(rf"([0-9a-f]+)-([0-9a-f]+) r-xp ([0-9a-f]+) .*{library.name}", line):
+        if match := re.match(rf"([0-9a-f]+)-([0-9a-f]+) r[w-]xp ([0-9a-f]+) .*{library.name}", line):
             start, end, at = (int(part, 16) for part in match.groups())
             if at <= offset < at + end - start:
                 with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:

@@ -6,6 +6,7 @@ Needs root. A launch window is waited for, so that counts are exact.
 from __future__ import annotations
 
 import importlib.util
+import platform
 import time
 from pathlib import Path
 
@@ -88,6 +89,26 @@ def test_every_way_to_launch_is_counted_with_its_name_and_threads(built, image, 
         assert set(watch.users(caller.pid)) == {caller.pid}
         assert (counts["libraries"], counts["processes"]) == (len(libraries.libraries), len(libraries.users))
         assert not any(counts[name] for name in counts if name.startswith(("lost", "unreadable", "refused", "gone")))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="instructions of x86-64")
+@pytest.mark.parametrize("first", ["mov $0,%eax", "cmpl $x,y(%rip)"])
+def test_calls_are_counted_and_come_to_the_same_whatever_the_driver_begins_with(first, image, tmp_path):
+    library, program = stand_in.build(tmp_path, stand_in.BEGINNINGS[first])
+    opcode = {"mov $0,%eax": 0xB8, "cmpl $x,y(%rip)": 0x81}[first]
+    with stand_in.Caller(program, library) as caller:
+        assert first_byte(caller.pid, library, "cuLaunchKernel") == opcode
+        with Watch(library) as watch:
+            caller.ask(f"load {image}")
+            number = caller.find(b"search")
+            assert caller.ask(f"kernel 0 {b'absent'.hex()}") == -1
+
+            def act():
+                caller.ask(f"launch cuLaunchKernel {number} 1 1 1 32 1 1 20 2000")
+                caller.ask(f"launch cuLaunchKernelEx {number} 1 1 1 32 1 1 30 2000")
+
+            assert kernel(watch.during(act)[caller.pid], "search").launches == 50
+            assert watch.source.counts["altered_processes"] == 0
 
 
 NAMES = [

@@ -125,7 +125,9 @@ def fake(proc, pid, maps, began=100):
 )
 def test_which_mappings_are_libcuda(tmp_path, path, found):
     fake(tmp_path, 7, LINE.format("/bin/true") + LINE.format(path))
-    expected = Mapping("08:01:77", str(tmp_path / "7/map_files/7f0000001000-7f0000002000")) if found else None
+    expected = (
+        Mapping("08:01:77", str(tmp_path / "7/map_files/7f0000001000-7f0000002000"), 0x7F0000000000) if found else None
+    )
     assert mapped_library(7, tmp_path) == expected
     fake(tmp_path, 7, LINE.format(path).replace("r-xp", "r--p"))
     assert mapped_library(7, tmp_path) is None
@@ -182,7 +184,7 @@ class NoProbes:
 
     def attach(self, path, offsets, functions):
         assert Path(path).exists()
-        return [os.open(os.devnull, os.O_RDONLY)], 0
+        return [os.open(os.devnull, os.O_RDONLY)], frozenset()
 
     def close(self):
         pass
