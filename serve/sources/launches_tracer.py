@@ -23,6 +23,7 @@ from hashwarden.serve.sources.launches_libraries import STANDARD, Libraries
 from hashwarden.serve.sources.launches_names import MOST_HANDLES, Names, decoded
 from hashwarden.serve.sources.launches_processes import Processes
 from hashwarden.serve.sources.launches_tables import Lost, Tables
+from hashwarden.serve.sources.launches_trial import check
 from hashwarden.serve.sources.launches_uprobes import Uprobes
 from hashwarden.serve.sources.launches_window import Window, windows
 
@@ -132,7 +133,9 @@ class Tracer:
             self._ring = Ring(self._tables.maps["ring"])
             stack.callback(self._ring.close)
             probes = partial(Uprobes, self._tables.maps, many=places.many)
-            probes(0).close()  # what the kernel refuses is known now, not when the first process comes
+            first = probes(0)  # what the kernel refuses is known now, not when the first process comes
+            stack.callback(first.close)
+            check(first)
             self.libraries = Libraries(probes, watched, places.proc, places.standard)
             stack.callback(self.libraries.close)
             self.libraries.look(clock())  # here, so that what is looked up once this is open has a name
