@@ -195,7 +195,7 @@ def _ask(out: Path) -> list[Leg]:
     probes = [sys.executable, "benchmarks/probes.py", "--out", str(out), "--seconds", "{limit}"]
     return [
         asked("instructions", 140, 60), asked("telemetry", 120, 50), asked("executed", 110, 40),
-        asked("sampling", 125, 50),
+        asked("sampling", 125, 50), asked("launching", 60, 25),
         Leg("probes", probes, 100, 40, slack_s=15),
     ]  # fmt: skip
 

@@ -56,6 +56,12 @@ QUESTIONS = (
         "The source `pm` needs the counters for itself.", "sampling",
     ),
     Question(
+        "Do launches go through the functions that are traced, and is each counted once?",
+        "The sources `launches` and `code` probe what libcuda exports. If CUDA's runtime got other addresses, they "
+        "would see nothing; if one such function called another, they would count twice.",
+        "launching",
+    ),
+    Question(
         "Does the mix while active stay put under duty cycling?",
         "If it does, idling on purpose hides nothing but hash rate.", "duty",
     ),

@@ -160,6 +160,27 @@ KNOWN: Final[Mapping[str, tuple[Known, ...]]] = {
             ),
         ),
     ),
+    "Do launches go through the functions that are traced, and is each counted once?": (
+        Known(
+            "others",
+            "UCX writes hooks for memory calls into the beginnings of what libcuda exports, and so sees what runtimes "
+            "linked statically call; with runtime 13 it had to follow cudaGetSymbolAddress from cuModuleGetGlobal to "
+            "cuLibraryGetGlobal, and no other. Exported functions began with a comparison from CUDA 11.3, and with "
+            "push %rbp in 12.9.",
+            (
+                _pull("openucx/ucx", 6038),
+                _pull("openucx/ucx", 10866),
+                _pull("openucx/ucx", 7203),
+                _pull("openucx/ucx", 10624),
+            ),
+        ),
+        Known(
+            "others",
+            "Programs under Datadog's agent call cuLaunchKernel themselves, and in HAMi the runtime asks "
+            "cuGetProcAddress for cuLaunchKernel and cuLaunchKernelEx.",
+            (_pull("DataDog/datadog-agent", 43813), _pull("Project-HAMi/HAMi-core", 143)),
+        ),
+    ),
     "What separates matrix-product proof of work from W8A8 inference and from training?": (
         Known(
             "NVIDIA's library",

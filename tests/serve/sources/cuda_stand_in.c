@@ -1,6 +1,9 @@
 /* A stand-in for libcuda.so.1, for tests of what watches calls of the driver: it exports the functions, hands out
    handles, and does nothing on any GPU. A module of the text "bad" cannot be loaded, a function of the name "absent"
    cannot be found. Handles of functions remember their names, as the driver does. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +34,7 @@ static int find(void **out, const char *name) {
 }
 
 API int cuInit(unsigned flags) { return OK; }
+API int cuDriverGetVersion(int *out) { return *out = 13000, OK; }
 API int cuModuleLoad(void **out, const char *path) { NOTHING; return image(out, path); }
 API int cuModuleLoadData(void **out, const void *data) { NOTHING; return image(out, data); }
 API int cuModuleLoadDataEx(void **out, const void *data, unsigned n, int *o, void **v) { return image(out, data); }
@@ -58,3 +62,16 @@ API int cuLaunchGrid(void *f, int width, int height) { NOTHING; return OK; }
 API int cuLaunch(void *f) { NOTHING; return OK; }
 API int cuGraphLaunch(void *graph, void *stream) { NOTHING; return OK; }
 API int cuGraphLaunch_ptsz(void *graph, void *stream) { NOTHING; return OK; }
+
+/* Gives what is exported; of cuLaunchGrid another address, as a driver might. */
+static int another(void *f, int width, int height) { return OK; }
+API int cuGetProcAddress_v2(const char *name, void **out, int version, unsigned long flags, int *status) {
+    char variant[128];
+    void *self = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    Dl_info info;
+    if (!self && dladdr((void *)cuInit, &info)) self = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+    snprintf(variant, sizeof variant, "%s%s", name, flags == 2 ? "_ptsz" : "");
+    *out = strcmp(variant, "cuLaunchGrid") ? dlsym(self, variant) : (void *)another;
+    *status = !*out;
+    return *out ? OK : NOT_FOUND;
+}
