@@ -104,6 +104,7 @@ ZEROS = ",".join(["0"] * len(CHANNELS)) + "\n"
         (ZEROS, "two words", "not a token"),
         (ZEROS, "x" * 5000, "too long"),
     ],
+    ids=lambda value: None if value is None or len(value) < 40 else f"{value[:8]!r} and so on, {len(value)}",
 )
 def test_the_c_program_says_what_is_wrong(program, service, lines, token, words):
     done = score(program, service.socket, lines, token)
