@@ -64,8 +64,8 @@ class Library:
         Of its functions.
     standing : bool
         Whether it stays when no process uses it.
-    ready : bool
-        Whether the probes that stay were placed.
+    tried, ready : bool
+        Whether the probes that stay were to be placed, and whether they were.
     always, burst : list of int
         Its probes: those that stay, and those of the burst that runs.
     always_at, burst_at : tuple of Entry
@@ -76,6 +76,7 @@ class Library:
     file: int
     offsets: dict[str, int]
     standing: bool = False
+    tried: bool = False
     ready: bool = False
     always: list[int] = field(default_factory=list)
     burst: list[int] = field(default_factory=list)
@@ -186,7 +187,7 @@ class Libraries:
             self.see(pid, now_s)
         self._all_read = True
         self._release()
-        if any(not library.ready for library in self.libraries.values()):
+        if any(not library.tried for library in self.libraries.values()):  # after that with each burst
             self._see_all(now_s)  # whoever has it too is known before it gets probes
             self._stand()
         return gone
@@ -304,6 +305,7 @@ class Libraries:
         found: frozenset[ProcessKey] = frozenset()
         for inode, library in self.libraries.items():
             if not library.ready:
+                library.tried = True
                 altered = self._altered(inode, library.begins(ALWAYS), {State.PLAIN, State.PROBED})
                 found |= altered
                 if not altered:
@@ -313,16 +315,19 @@ class Libraries:
 
     def _altered(self, inode: str, functions: tuple[Entry, ...], good: set[State]) -> frozenset[ProcessKey]:
         """Users of a library in which these functions do not begin as they should."""
-        good = {*good, State.AWAY}
-        mine = [key for key, used in self.users.items() if used == inode]
-        return frozenset(key for key in mine if self._state(key, functions) not in good)
+        found = {key: self._state(key, functions) for key, used in self.users.items() if used == inode}
+        self.forget({key for key, seen in found.items() if seen is None})
+        return frozenset(key for key, seen in found.items() if seen is not None and seen not in {*good, State.AWAY})
 
-    def _state(self, key: ProcessKey, functions: tuple[Entry, ...]) -> State:
+    def _state(self, key: ProcessKey, functions: tuple[Entry, ...]) -> State | None:
+        """None if it has the library no longer: what it launches then, and by what, is not known."""
         try:
             found = state(key.pid, self._bases[key], functions, self._proc)
             if found is State.AWAY:
                 mapping = mapped_library(key.pid, self._proc)
-                if mapping is not None and mapping.base != self._bases[key]:  # it was moved
+                if mapping is None:
+                    return None
+                if mapping.base != self._bases[key]:  # it was moved
                     self._bases[key] = mapping.base
                     found = state(key.pid, mapping.base, functions, self._proc)
             return found

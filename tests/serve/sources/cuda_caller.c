@@ -9,8 +9,10 @@
      flood HOW TIMES      each with another handle, that nobody looked up
      time HOW F TIMES     launches in a row; RESULT is their nanoseconds of CPU
      alter HOW FUNCTION   its code: makes it writable, restores what stood there at the start, drops the page that was
-                          written to, maps the file over it again, or puts a jump there (hook)
+                          written to, maps the file over it again, puts a jump there (hook), moves all of it with its
+                          mapping, or copies it and takes the mapping away
      fork                 goes on as a child                  exec                runs anew */
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,10 +28,12 @@ static void *library, *modules[MANY], *functions[MANY];
 static int loaded, found;
 static char line[20000], text[10000];
 
+static long moved_by; /* how far its code was moved */
+
 static void *symbol(const char *name) {
-    void *at = dlsym(library, name);
+    char *at = dlsym(library, name);
     if (!at) { fprintf(stderr, "no %s\n", name); exit(3); }
-    return at;
+    return at + moved_by;
 }
 
 static char *content(const char *path) {
@@ -87,11 +91,35 @@ static long load(const char *by, void *what) {
 
 static long in_place_of_it(void) { return 0; }
 
+/* Its code goes elsewhere: moved with its mapping, or copied and the mapping taken away. */
+static long away(long at, const char *how) {
+    long start, end, size;
+    char row[5000];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(row, sizeof row, maps))
+        if (sscanf(row, "%lx-%lx", &start, &end) == 2 && start <= at && at < end) break;
+    fclose(maps);
+    size = end - start;
+    if (!strcmp(how, "move")) {
+        void *to = mmap(0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (mremap((void *)start, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) return -1;
+        moved_by = (long)to - start;
+        return 0;
+    }
+    void *to = mmap(0, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(to, (void *)start, size);
+    ((char *)to)[at - start] = 0x55; /* without a breakpoint that may stand there: nobody would handle it */
+    if (munmap((void *)start, size)) return -1;
+    moved_by = (long)to - start;
+    return 0;
+}
+
 static long alter(const char *how, const char *function) {
     unsigned char *at = symbol(function), *page = (unsigned char *)((unsigned long)at & ~4095UL);
     unsigned char jump[12] = {0x48, 0xb8, [10] = 0xff, [11] = 0xe0}; /* mov $address,%rax; jmp *%rax */
     void *to = in_place_of_it;
     memcpy(jump + 2, &to, 8);
+    if (!strcmp(how, "move") || !strcmp(how, "copy")) return away((long)at, how);
     if (!strcmp(how, "drop")) return madvise(page, 4096, MADV_DONTNEED);
     if (!strcmp(how, "again")) {
         long from = -1, start, end, offset, fd;

@@ -108,6 +108,25 @@ def test_a_function_with_a_hook_of_its_own_gets_no_probe_and_goes_on(built, imag
         assert watch.options.board.hidden() == frozenset()
 
 
+def test_code_that_was_moved_is_found_again_and_what_was_copied_away_is_not_taken_for_idle(built, image):
+    library, program = built
+    with Watch(library) as watch, stand_in.Caller(program, library) as one, stand_in.Caller(program, library) as two:
+        numbers = ready(one, image), ready(two, image)
+        watch.knows(one.pid, two.pid)
+        assert one.ask("alter move cuLaunchKernel") == two.ask("alter copy cuLaunchKernel") == 0
+        watch.during(lambda: None)
+
+        def act():
+            for caller, number in zip((one, two), numbers, strict=True):
+                assert caller.ask(f"launch cuLaunchKernel {number} 1 1 1 32 1 1 6 2000") > 0
+
+        profiles = watch.during(act)
+        assert kernel(profiles[one.pid], "search").launches == 6
+        assert two.pid not in profiles
+        assert set(watch.users(one.pid, two.pid)) == {one.pid}
+        assert watch.options.board.hidden() == frozenset()
+
+
 @pytest.mark.parametrize("standing", [True, False], ids=["known before", "found by its processes"])
 def test_rare_calls_with_a_hook_get_no_probe_either_and_count_when_it_has_gone(built, image, standing):
     library, program = built
@@ -121,7 +140,8 @@ def test_rare_calls_with_a_hook_get_no_probe_either_and_count_when_it_has_gone(b
             assert first_byte(other.pid, library, "cuModuleGetFunction") != 0xCC
             hooked.process.kill()
             hooked.process.wait()
-            watch.until(lambda: first_byte(other.pid, library, "cuModuleGetFunction") == 0xCC)
+            watch.knows(other.pid)
+            assert first_byte(other.pid, library, "cuModuleGetFunction") == 0xCC
             number = other.find(b"after")
             act = lambda: other.ask(f"launch cuLaunchKernel {number} 1 1 1 32 1 1 4 2000")  # noqa: E731
             assert kernel(watch.during(act)[other.pid], "after").launches == 4
