@@ -1,24 +1,19 @@
-"""Address logs with known answers, and the CUDA C passes on the CPU."""
+"""Address logs with known answers, and the CUDA C passes without a GPU."""
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from sm_driver import module_of
 
 from hashwarden.kernels.memory import patterns_cupy
 from hashwarden.kernels.memory.log import AddressLog, Sampling
 from hashwarden.kernels.memory.patterns_passes import merged_distances
 
 FIRST = 1 << 40
-WORKLOADS = Path(__file__).parent.parent / "workloads"
 
 
 def make_log(address, *, site=0, kind=0, width=4, depth=0, launch=0, sampling=None, lost=0) -> AddressLog:
@@ -64,18 +59,8 @@ def random_log() -> Callable[..., AddressLog]:
     return make_random_log
 
 
-def shim() -> ModuleType:
-    """What builds CUDA C for the CPU, where the workloads' tests keep it."""
-    spec = importlib.util.spec_from_file_location("shim_of_workloads", WORKLOADS / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class HostMachine:
-    """The kernels of patterns.cu on the CPU; NumPy sorts, as CuPy does on a GPU."""
+    """The kernels of patterns.cu in the interpreter; NumPy sorts, as CuPy does on a GPU."""
 
     def __init__(self, module) -> None:
         self.module = module
@@ -115,16 +100,6 @@ class HostMachine:
 
 
 @pytest.fixture(scope="session")
-def host_machine(tmp_path_factory: pytest.TempPathFactory) -> HostMachine:
-    """patterns.cu, built by g++."""
-    assert shutil.which("g++"), "g++ is not installed: it builds the kernels for the CPU"
-    folder, tools = tmp_path_factory.mktemp("patterns"), shim()
-    text = patterns_cupy.source()
-    exports = [f"SHIM_EXPORT({kernel})" for kernel in patterns_cupy.KERNELS]
-    lines = ['#include "cuda_shim.h"', 'extern "C" double log2(double);', text, *exports]
-    (folder / "main.cpp").write_text("\n".join(lines) + "\n")
-    sources = [str(folder / "main.cpp"), str(WORKLOADS / "cuda_shim.cpp")]
-    command = ["g++", *tools.FLAGS, f"-I{WORKLOADS}", *sources, "-o", str(folder / "host.so")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[:3000]
-    return HostMachine(tools.HostModule(folder / "host.so"))
+def host_machine() -> HostMachine:
+    """patterns.cu as machine code for sm_90, in the interpreter."""
+    return HostMachine(module_of(patterns_cupy.source()))

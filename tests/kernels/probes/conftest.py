@@ -18,7 +18,6 @@ from hashwarden.kernels.probes.probe import ARCHITECTURES
 from hashwarden.kernels.sass.cubin import Cubin, read_cubin
 
 HERE = Path(__file__).parent
-SHIM = HERE.parent / "workloads"
 FLAGS = ("-std=c++17", "-O1", "-fno-strict-aliasing", "-fwrapv", "-w", "-fPIC", "-shared")
 SYMBOLS = ("costs", "spent", "epoch", "taken_at", "taken_for", "taken")
 KINDS = (
@@ -129,8 +128,8 @@ def host_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = ['#include "cuda_shim.h"', '#include "stand_ins.h"', *(f'#include "{name}.cu"' for name in SOURCES)]
     lines += [*exports, *(f"SHIM_SYMBOL({symbol})" for symbol in SYMBOLS)]
     (folder / "main.cpp").write_text("\n".join(lines) + "\n")
-    places = [f"-I{SHIM}", f"-I{HERE}", f"-I{folder}"]
-    command = ["g++", *FLAGS, *places, str(folder / "main.cpp"), str(SHIM / "cuda_shim.cpp"), "-o"]
+    places = [f"-I{HERE}", f"-I{folder}"]
+    command = ["g++", *FLAGS, *places, str(folder / "main.cpp"), str(HERE / "cuda_shim.cpp"), "-o"]
     done = subprocess.run([*command, str(folder / "host.so")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:3000]
     return folder / "host.so"

@@ -13,7 +13,7 @@ def words(data: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("variant", ["", "NONCES=4"])
 def test_single_block_digests(host, variant):
-    module = host("blake3_nonce", variant, symbols=["header"])
+    module = host("blake3_nonce", variant)
     header = bytes(range(64))
     module.write("header", header)
     out = np.zeros((4, 8), np.uint32)
@@ -24,7 +24,7 @@ def test_single_block_digests(host, variant):
 
 
 def test_single_block_search_finds_the_lowest_nonce(host):
-    module = host("blake3_nonce", "NONCES=4", symbols=["header"])
+    module = host("blake3_nonce", "NONCES=4")
     header = bytes(range(64))
     module.write("header", header)
     heads = [int.from_bytes(blake3(header[:56] + n.to_bytes(8, "little")).digest()[:8], "big") for n in range(128)]
@@ -38,7 +38,7 @@ def test_single_block_search_finds_the_lowest_nonce(host):
     ("variant", "size"), [("", 326), ("HEADER_BYTES=180", 180), ("HEADER_BYTES=80 UNROLL_ROUNDS", 80)]
 )
 def test_header_of_several_blocks_hashed_twice(host, variant, size):
-    module = host("blake3_multiblock", variant, symbols=["kHeader"])
+    module = host("blake3_multiblock", variant)
     header = bytes((7 * i + 3) % 256 for i in range(size))
     module.write("kHeader", header + bytes(-size % 64))
     target = np.full(8, 0xFFFFFFFF, np.uint32)
@@ -104,7 +104,7 @@ def test_four_lanes_a_hash(host, variant):
 def test_tiles_of_a_dp4a_product_are_hashed(host, variant):
     rng = np.random.default_rng(1)
     a, b = (rng.integers(-63, 64, (64, 128)).astype(np.int8) for _ in range(2))
-    module, key = host("tilepow_dp4a", variant, symbols=["c_key", "c_limit"]), bytes(range(32))
+    module, key = host("tilepow_dp4a", variant), bytes(range(32))
     module.write("c_key", key)
     module.write("c_limit", np.uint32(2**32 - 1).tobytes())
     digests, hits = np.zeros((16, 8), np.uint32), np.zeros(1, np.uint32)
@@ -121,7 +121,7 @@ def test_tiles_of_a_dp4a_product_are_hashed(host, variant):
 def test_pipelined_product_has_its_tiles_hashed(host, variant):
     rng = np.random.default_rng(11)
     a, b = (rng.integers(-63, 64, (64, 256)).astype(np.int8) for _ in range(2))
-    module, key = host("tilepow_async", variant, symbols=["c_key", "c_bound"]), bytes(range(7, 39))
+    module, key = host("tilepow_async", variant), bytes(range(7, 39))
     module.write("c_key", key)
     module.write("c_bound", np.uint32(2**32 - 1).tobytes())
     digests, hits = np.zeros((4, 4, 8), np.uint32), np.zeros(1, np.uint32)

@@ -36,7 +36,7 @@ def block_edges(oracles, count: int, rotation: int) -> list[int]:
 
 
 def test_mean_seed_trim_and_recovery(host, oracles):
-    module = host("cuckaroo_mean", "EDGEBITS=14 XBITS=4 CAPACITY=2048", symbols=["sip_key"])
+    module = host("cuckaroo_mean", "EDGEBITS=14 XBITS=4 CAPACITY=2048")
     module.write("sip_key", np.array(KEYS, np.uint64))
     count, mask = 2**14, 2**14 - 1
     buckets, fill = np.zeros((16, 2048, 2), np.uint32), np.zeros(16, np.uint32)
@@ -57,7 +57,7 @@ def test_mean_seed_trim_and_recovery(host, oracles):
 
 
 def test_degrees_compaction_and_cycles(host, oracles):
-    module, n = host("cuckoo_tail", "EDGES_LOG2=12", symbols=["k"]), 3000
+    module, n = host("cuckoo_tail", "EDGES_LOG2=12"), 3000
     module.write("k", np.array(KEYS, np.uint64))
     edges, counters = np.arange(n, dtype=np.uint32), np.zeros(2048 // 16, np.uint32)
     module.launch("degree_count", 2, 64, edges, np.uint32(n), np.uint32(0), counters)

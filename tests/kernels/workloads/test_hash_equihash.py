@@ -43,7 +43,7 @@ def solve(module, oracles, header: bytes) -> list[list[int]]:
 
 
 def test_solutions_obey_the_definition(host, oracles):
-    module = host("equihash_bucket", "N=48 K=5 BUCKET_BITS=3 SLOTS=96", symbols=["c_state", "c_tail", "c_tail_bytes"])
+    module = host("equihash_bucket", "N=48 K=5 BUCKET_BITS=3 SLOTS=96")
     proper = 0
     for nonce in range(6):
         header = bytes((nonce * 31 + i) % 256 for i in range(140))

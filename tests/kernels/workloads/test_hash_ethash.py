@@ -40,7 +40,7 @@ def table(rows: int, width: int = 32) -> np.ndarray:
 
 @pytest.mark.parametrize("variant", ["", "UNROLL_PAGES=4"])
 def test_search_by_eight_lanes(host, oracles, variant):
-    module, pages = host("ethash", variant, symbols=["g_header", "g_target"]), table(97)
+    module, pages = host("ethash", variant), table(97)
     module.write("g_header", HEADER)
     module.write("g_target", np.uint64(2**64 - 1).tobytes())
     digests, found, winners = np.zeros((32, 4), np.uint64), np.zeros(1, np.uint32), np.zeros(4, np.uint64)
@@ -73,16 +73,14 @@ def item(oracles, cache: np.ndarray, index: int, parents: int) -> bytes:
 
 def test_ethash_table(host, oracles):
     cache, dag = table(37, 16), np.zeros((64, 16), np.uint32)
-    host("ethash", symbols=["g_header", "g_target"]).launch(
-        "ethash_dag", 1, 32, cache, np.uint32(37), np.uint32(32), np.uint32(64), dag
-    )
+    host("ethash").launch("ethash_dag", 1, 32, cache, np.uint32(37), np.uint32(32), np.uint32(64), dag)
     for i in (32, 40, 63):
         assert dag[i].tobytes() == item(oracles, cache, i, 256)
     assert not dag[:32].any()
 
 
 def test_fishhash_table_and_search(host, oracles):
-    module, cache = host("fishhash", symbols=["c_header"]), table(37, 16)
+    module, cache = host("fishhash"), table(37, 16)
     items = np.zeros((16, 32), np.uint32)
     module.launch("fish_build", 1, 32, cache, np.uint32(37), np.uint32(0), np.uint32(16), items)
     for i in (0, 15):

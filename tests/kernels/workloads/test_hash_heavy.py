@@ -26,8 +26,7 @@ def prefix_state(oracles, name: bytes) -> list[int]:
 
 @pytest.mark.parametrize("variant", ["", "ROLLED"])
 def test_kheavyhash(host, oracles, variant):
-    names = ["c_pow_state", "c_heavy_state", "c_header", "c_matrix", "c_target"]
-    module = host("heavyhash", variant, symbols=names)
+    module = host("heavyhash", variant)
     header = bytes(range(40)) + bytes(32)
     module.write("c_pow_state", np.array(prefix_state(oracles, b"ProofOfWorkHash"), np.uint64))
     module.write("c_heavy_state", np.array(prefix_state(oracles, b"HeavyHash"), np.uint64))
@@ -45,7 +44,7 @@ def test_kheavyhash(host, oracles, variant):
 
 @pytest.mark.parametrize("variant", ["", "COMPACT"])
 def test_matrix_between_blake3(host, variant):
-    module = host("heavyhash_blake3", variant, symbols=["header_words", "matrix_in"])
+    module = host("heavyhash_blake3", variant)
     header = bytes(range(80))
     module.write("header_words", header)
     module.write("matrix_in", matrix())

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 P = 2**64 - 2**32 + 1
-SYMBOLS = ["gold_outer", "gold_inner", "gold_diagonal"]
-ALIASES = "static auto &gold_outer = gold::c_outer; static auto &gold_inner = gold::c_inner;"
-ALIASES += " static auto &gold_diagonal = gold::c_diagonal;"
+SYMBOLS = ["gold::c_outer", "gold::c_inner", "gold::c_diagonal"]
 BLOCK = np.array([[5, 7, 1, 3], [4, 6, 1, 1], [1, 3, 5, 7], [1, 1, 4, 6]], dtype=object)
 
 
@@ -42,7 +40,7 @@ def permute(state: list[int], width: int, inner: int) -> list[int]:
 @pytest.fixture
 def prepared(host):
     def get(name: str, variant: str, width: int, inner: int):
-        module = host(name, variant, symbols=SYMBOLS, before=ALIASES)
+        module = host(name, variant)
         for symbol, values in zip(SYMBOLS, constants(width, inner), strict=True):
             module.write(symbol, np.array(values, np.uint64))
         return module

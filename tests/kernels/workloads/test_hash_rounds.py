@@ -37,7 +37,7 @@ def filed(bins, fill) -> Counter[tuple[int, int]]:
 
 @pytest.mark.parametrize("extra", ["", " CHAINED=1", " SOURCES=2", " CHAINED=1 DEPTH=6"])
 def test_staged_seed_split_and_trim(host, oracles, extra):
-    module, count = host("cuckoo_mean_shared", SMALL + extra, symbols=["c_keys"]), 2**12
+    module, count = host("cuckoo_mean_shared", SMALL + extra), 2**12
     module.write("c_keys", np.array(KEYS, np.uint64))
     edges = edge_list(oracles, count, "CHAINED" in extra)
     rows, fill = np.zeros((4, 4096, 2), np.uint32), np.zeros(4, np.uint32)
@@ -68,7 +68,6 @@ def test_slots_are_filled_and_paired(host, oracles):
     module = host(
         "equihash_slots",
         "WN=48 WK=5 BUCKET_LOG=3 SLOT_COUNT=96 BLOCK=32",
-        symbols=["c_mid", "c_rest", "c_place", "c_total"],
     )
     header, person = bytes(range(140)), b"ZcashPoW" + (48).to_bytes(4, "little") + (5).to_bytes(4, "little")
     start = oracles.blake2b_start(60, person)
@@ -105,7 +104,7 @@ def number_words(value: int):
 
 @pytest.mark.parametrize("variant", ["TABLE_LOG=10", "TABLE_LOG=10 SPREAD=1"])
 def test_stages_of_the_table_and_the_search(host, variant):
-    module = host("autolykos_stages", variant, symbols=["c_secret", "c_minuend", "c_bound", "c_front"])
+    module = host("autolykos_stages", variant)
     front, n, bound = bytes(range(64)), 1024, ORDER >> 1  # half of the hashes must be hashed again
     secret, minuend = ORDER - 12345678901234567890, ORDER - 3
     for name, value in (("c_secret", secret), ("c_minuend", minuend), ("c_bound", bound)):
@@ -158,7 +157,7 @@ def test_noise_product_and_transcript_by_dot_products(host):
     rng, key = np.random.default_rng(4), bytes(range(32))
     a, b = (rng.integers(-63, 64, (64, 96)).astype(np.int8) for _ in range(2))
     factor, other = rng.integers(-1, 2, (64, 8)).astype(np.int8), rng.integers(-2, 3, (8, 96)).astype(np.int8)
-    module = host("tilepow_epilogue", symbols=["c_chain", "c_target"])
+    module = host("tilepow_epilogue")
     module.write("c_chain", key)
     module.write("c_target", b"\xff" * 16)
     product, digests, hits = np.zeros((64, 64), np.int32), np.zeros((16, 8), np.uint32), np.zeros(9, np.uint32)
@@ -180,7 +179,7 @@ def test_noise_product_and_transcript_by_dot_products(host):
 def test_transcript_by_tensor_cores(host, oracles, variant):
     rng, chain = np.random.default_rng(6), np.array(oracles.IV256, np.uint32)
     a, b = (rng.integers(-63, 64, (64, 96)).astype(np.int8) for _ in range(2))
-    module = host("tilepow_epilogue", variant, symbols=["c_chain", "c_target"])
+    module = host("tilepow_epilogue", variant)
     module.write("c_chain", chain)
     module.write("c_target", b"\xff" * 16)
     digests, hits, parts = np.zeros((16, 8), np.uint32), np.zeros(9, np.uint32), steps(a, b)
@@ -202,7 +201,7 @@ def test_transcript_by_tensor_cores(host, oracles, variant):
 
 
 def test_work_strings_are_mixed_and_paired(host, oracles):
-    module = host("beam_slots", "MATCH_BITS=12 CELLS_LOG=3 CELL_SLOTS=256 THREADS=64", symbols=["c_pre"])
+    module = host("beam_slots", "MATCH_BITS=12 CELLS_LOG=3 CELL_SLOTS=256 THREADS=64")
     module.write("c_pre", np.array(KEYS, np.uint64))
     work, refs, counts = np.zeros((8, 256, 8), np.uint64), np.zeros((8, 256, 2), np.uint32), np.zeros(8, np.uint32)
     module.launch("beam_seed", 2, 64, np.uint32(800), work, refs, counts)

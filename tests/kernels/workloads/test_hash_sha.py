@@ -21,7 +21,7 @@ def sha256d(data: bytes) -> bytes:
 
 
 def test_sha256d_from_midstate(host, oracles):
-    module = host("sha256d_midstate", symbols=["c_midstate", "c_tail"])
+    module = host("sha256d_midstate")
     module.write("c_midstate", np.array(oracles.sha256_compress(oracles.IV256, HEADER80[:64]), np.uint32))
     module.write("c_tail", big(HEADER80[64:76]))
     digests = np.zeros((32, 8), np.uint32)
@@ -48,7 +48,7 @@ def test_persistent_sha256d(host, variant):
 
 @pytest.mark.parametrize("variant", ["", "USE_PRMT"])
 def test_sha512_256_twice(host, variant):
-    module = host("sha512_256d", variant, symbols=["header_words"])
+    module = host("sha512_256d", variant)
     module.write("header_words", np.frombuffer(HEADER80, ">u8").astype(np.uint64))
     digests, count = np.zeros((4, 4), np.uint64), np.zeros(1, np.uint32)
     module.launch("sha512_256d_mine", 1, 4, np.uint32(99), np.uint64(2**64 - 1), digests, count)
@@ -109,7 +109,7 @@ def test_chain_of_sha256_and_ripemd160(host, variant, links):
 
 @pytest.mark.parametrize("variant", ["", "NONCES=2"])
 def test_blake2b(host, variant):
-    module, each = host("blake2b_pow", variant, symbols=["c_header"]), 2 if variant else 1
+    module, each = host("blake2b_pow", variant), 2 if variant else 1
     module.write("c_header", HEADER80)
     digests, best = np.zeros((4 * each, 4), np.uint64), np.array([2**64 - 1], np.uint64)
     module.launch("blake2b_search", 1, 4, np.uint64(2**45), np.uint64(2**64 - 1), digests, best)
@@ -122,7 +122,7 @@ def test_blake2b(host, variant):
     ("variant", "size"), [("", 286), ("HEADER_SIZE=80 FULL_UNROLL", 80), ("HEADER_SIZE=128 NONCES_PER_THREAD=1", 128)]
 )
 def test_blake2s(host, variant, size):
-    module = host("blake2s_pow", variant, symbols=["header"])
+    module = host("blake2s_pow", variant)
     header = bytes((3 * i + 7) % 256 for i in range(size))
     module.write("header", header)
     nonce, digest = np.zeros(1, np.uint64), np.zeros(8, np.uint32)
@@ -132,7 +132,7 @@ def test_blake2s(host, variant, size):
 
 @pytest.mark.parametrize(("variant", "rounds"), [("", 14), ("PRMT", 14), ("ROUNDS=8", 8)])
 def test_blake256(host, oracles, variant, rounds):
-    module = host("blake256_pow", variant, symbols=["c_mid", "c_block"])
+    module = host("blake256_pow", variant)
     middle, block = oracles.blake256_compress(oracles.IV256, bytes(range(64)), 512, rounds), bytes(range(64, 128))
     module.write("c_mid", np.array(middle, np.uint32))
     module.write("c_block", big(block))

@@ -28,7 +28,7 @@ def autolykos(message: bytes, nonce: bytes, n: int, height: int) -> bytes:
 
 
 def test_autolykos_table_and_search(host):
-    module, n, height = host("autolykos", symbols=["c_message"]), 50, 614400
+    module, n, height = host("autolykos"), 50, 614400
     table, message = np.zeros((n, 8), np.uint32), bytes(range(32))
     module.launch("autolykos_table", 2, 32, np.uint32(height), np.uint32(n), table)
     for i in (0, 49):
@@ -47,7 +47,7 @@ def fnv1a(a: int, b: int) -> int:
 
 @pytest.mark.parametrize("variant", ["", "ALONE"])
 def test_verthash(host, variant):
-    module, header = host("verthash", variant, symbols=["header80"]), bytes(range(200, 256)) + bytes(24)
+    module, header = host("verthash", variant), bytes(range(200, 256)) + bytes(24)
     module.write("header80", header)
     file = np.random.default_rng(9).integers(0, 2**32, 4 * 1000 + 8, dtype=np.uint64).astype(np.uint32)
     seeds, state = np.zeros((4, 128), np.uint32), np.zeros((4, 8), np.uint32)
@@ -85,7 +85,7 @@ def sip32(oracles, keys, word: int) -> int:
 
 def test_octopus_like_polynomial_walk(host, oracles):
     keys, q, nonce = (11, 22, 33, 44), 1032193, 123456
-    module = host("octopus", symbols=["c_keys"])
+    module = host("octopus")
     module.write("c_keys", np.array(keys, np.uint64))
     table = np.random.default_rng(10).integers(0, 2**32, (71, 64), dtype=np.uint64).astype(np.uint32)
     results, hits = np.zeros(2, np.uint32), np.zeros(1, np.uint32)
