@@ -79,7 +79,7 @@ def section(question: Question, results: Path) -> Iterator[str]:
 def said_elsewhere(title: str) -> Iterator[str]:
     """What is known of a question without a GPU of our own."""
     if KNOWN.get(title):
-        yield from ("Not measured here:", "")
+        yield from ("Not measured on a GPU here:", "")
     for one in KNOWN.get(title, ()):
         links = ", ".join(f"[{name}]({address})" for name, address in one.links)
         yield f"- *{one.who[0].upper() + one.who[1:]}:* {one.says}" + (f" ({links})" if links else "")

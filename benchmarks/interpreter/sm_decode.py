@@ -28,7 +28,7 @@ SPECIALS = {
     "SR_LANEID": 7, "SR_LTMASK": 8, "SR_SWINHI": 9, "SR_CgaCtaId": 10,
 }  # fmt: skip
 BY_BITS = frozenset({
-    "FADD", "FMUL", "FFMA", "FMNMX", "FSETP", "FSEL", "FCHK", "MUFU", "DADD", "DMUL", "DFMA", "DSETP", "HADD2",
+    "FADD", "FMUL", "FFMA", "FMNMX", "FSETP", "FSET", "FSEL", "FCHK", "MUFU", "DADD", "DMUL", "DFMA", "DSETP", "HADD2",
     "HMUL2", "HFMA2", "F2FP", "F2I", "FRND", "F2F",
 })  # fmt: skip
 """What has numbers with a point as immediates: their bits are taken from the code, not from the text."""
@@ -89,8 +89,10 @@ def disassembled(cubin: Path) -> Mapping[str, list[Mapping[str, Any]]]:
     return {row["function-name"]: row["sass-instructions"] for row in json.loads(done.stdout)[1]}
 
 
-def instructions(printed: list[Mapping[str, Any]], words: np.ndarray, targets: np.ndarray) -> Iterator[Instruction]:
-    """Decode a kernel.
+def instructions(
+    printed: list[Mapping[str, Any]], words: np.ndarray, targets: np.ndarray, first: int, homes: Mapping[str, int]
+) -> Iterator[Instruction]:
+    """Decode a function.
 
     Parameters
     ----------
@@ -98,7 +100,11 @@ def instructions(printed: list[Mapping[str, Any]], words: np.ndarray, targets: n
         One for each instruction, from `disassembled`.
     words : uint32 array, shape (instructions, 4)
     targets : int64 array, shape (instructions,)
-        Where a branch at each place would jump to, as an index.
+        Where a branch at each place would jump to, as an index within the function.
+    first : int
+        Where the function lies in the code, as an index.
+    homes : mapping of str to int
+        Where each function lies, by its symbol, for calls from one to another.
 
     Raises
     ------
@@ -110,12 +116,14 @@ def instructions(printed: list[Mapping[str, Any]], words: np.ndarray, targets: n
         texts = [text.strip() for text in _split(row.get("operands", ""))]
         target, wide = 0, "E" in modifiers or any(".64" in text for text in texts if "[" in text)
         if name in TO_A_TARGET:
-            target = int(targets[place])
-            texts, target = _branch(name, texts, target, place)
+            texts, target = _branch(row["opcode"], texts, int(targets[place]), place)
+            target = homes[texts.pop()] if row["opcode"].startswith("CALL.ABS") else target + first
+            target = 0 if row["opcode"].startswith("RET.ABS") else target
         if name == "P2R":
             texts.insert(1, "PR")
-        raw = int(words[place, 1]) if name in BY_BITS else None
-        operands = tuple(_operands(texts, raw, f"{row['opcode']} {row.get('operands', '')}"))
+        where = f"{row['opcode']} {row.get('operands', '')}"
+        texts = [_relocated(text, homes) if text.startswith("32@") else text for text in texts]
+        operands = tuple(_operands(texts, int(words[place, 1]) if name in BY_BITS else None, where))
         yield Instruction(name, tuple(modifiers), _guard(row.get("predicate", ""), name), operands, target, wide)
 
 
@@ -123,12 +131,23 @@ def _split(text: str) -> list[str]:
     return re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text)
 
 
-def _branch(name: str, texts: list[str], target: int, place: int) -> tuple[list[str], int]:
+def _relocated(text: str, homes: Mapping[str, int]) -> str:
+    """A half of an address of code, which a driver fills in when it loads the module."""
+    found = re.fullmatch(r"32@(lo|hi)\(\((.+) \+ (0x[0-9a-f]+)\)\)", text) or re.fullmatch(
+        r"32@(lo|hi)\((.+)()\)", text
+    )
+    if found is None or found[2] not in homes:
+        raise _unknown(text, "a relocation")
+    return str(16 * homes[found[2]] + int(found[3] or "0", 0)) if found[1] == "lo" else "0"
+
+
+def _branch(opcode: str, texts: list[str], target: int, place: int) -> tuple[list[str], int]:
     """Operands without the target, and the target; for BRX the place that its register counts from."""
+    name = opcode.split(".", maxsplit=1)[0]
     if name in {"BRX", "BRXU"}:
         return texts[:1], place + 1 + int(texts[1], 0) // 16
     if name == "CALL":
-        return [], target
+        return texts if opcode.startswith("CALL.ABS") else [], target
     if name == "BRA":
         printed = int(texts[-1], 0)
         if printed != 16 * target:

@@ -73,11 +73,11 @@ def cubin_of(source: str, variant: str) -> bytes:
     return compiler.compile_cubin(catalogue.find(source), catalogue.parse_variant(variant), ARCH)
 
 
-def module_of(text: str) -> Module:
+def module_of(text: str, defines: Sequence[tuple[str, str]] = ()) -> Module:
     """Compile CUDA C, as CuPy would for `ARCH`, and load it."""
     from cuda import core
 
-    program = core.Program(text, "c++", core.ProgramOptions(arch=ARCH))
+    program = core.Program(text, "c++", core.ProgramOptions(arch=ARCH, define_macro=list(defines) or None))
     try:
         return Module(bytes(program.compile("cubin").code))
     finally:

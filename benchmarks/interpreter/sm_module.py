@@ -55,8 +55,9 @@ class Kernel:
 
     Attributes
     ----------
-    words : uint32 array, shape (instructions, 4)
+    words : uint32 array, shape (own instructions, 4)
     code : array of `sm_records.INSTRUCTION`, shape (instructions,)
+        Its own, and behind them those of functions that it may call.
     counts : uint64 array, shape (2, instructions)
         Of all launches so far: by how many warps and by how many threads each instruction was executed.
     parameters : list of (int, int)
@@ -154,10 +155,7 @@ class Module:
             raise UsageError(f"no kernel {name}", ", ".join(self.cubin.names), "Name one of them.")
         mangled = self.cubin.names[places[0]]
         words = np.frombuffer(self.cubin.code(places[0]), np.uint32).reshape(-1, 4)
-        printed = self._printed[mangled][: len(words)]
-        code = list(instructions(printed, words[: len(printed)], branch_places(words)))
-        given = library()
-        packed = records(code, given.operations, given.modifiers)
+        packed = self._linked(mangled)
         parameters = sorted(
             struct.unpack("<IHHI", value)[1:] for kind, value in self._attributes(f".nv.info.{mangled}")
             if kind == PARAMETER
@@ -168,6 +166,23 @@ class Module:
             [(offset, flags >> 18) for _, offset, flags in parameters],
             shared.size if shared else RESERVED_SHARED, self._stacks.get(mangled, 0),
         )  # fmt: skip
+
+    def _linked(self, kernel: str) -> np.ndarray:
+        """The code of a kernel, and behind it that of all functions which are no kernels, as a driver would load it."""
+        names = [kernel, *(name for name in self._printed if name not in self.cubin.names)]
+        words = [self._words(name) for name in names]
+        firsts = np.cumsum([0, *(len(code) for code in words)])
+        homes = dict(zip(names, firsts.tolist(), strict=False))
+        code = [
+            instruction for name, own, first in zip(names, words, firsts.tolist(), strict=False)
+            for instruction in instructions(self._printed[name][: len(own)], own, branch_places(own), first, homes)
+        ]  # fmt: skip
+        given = library()
+        return records(code, given.operations, given.modifiers)
+
+    def _words(self, name: str) -> np.ndarray:
+        words = np.frombuffer(self._elf.read(self._sections[f".text.{name}"]), np.uint32).reshape(-1, 4)
+        return words[: len(self._printed[name])]
 
     def write(self, symbol: str, data: np.ndarray | bytes) -> None:
         """Set a constant or global variable; ``gold::c_outer`` is one of a namespace.
@@ -224,7 +239,7 @@ class Module:
                 (shared, local), self._regions(arguments), **given,
             )  # fmt: skip
         except Fault as fault:
-            raise Fault(f"{name}: {fault.got}", fault.expected, fault.remedy) from None
+            raise Fault(f"{name[:60]}: {fault.got}", fault.expected, fault.remedy) from None
 
     def _banks(self, name: str) -> dict[int, bytes]:
         found = {}

@@ -27,7 +27,8 @@ CHUNK: Final = 512
 """Kernels that are summed at a time: a few MB of sums."""
 DEPTH_WEIGHTS: Final = (1.0, 6.0, 36.0, 100.0, 100.0)
 """How often an instruction at loop depth 0, 1, ... is taken to run. Trip counts are not in the code; six turns
-a level keep the inner loop in front without letting one deep loop hide the rest (chosen on the training folds)."""
+a level keep the inner loop in front without letting one deep loop hide the rest (chosen on the training folds; other
+constants are hardly nearer to what is executed, docs/interpreter.md)."""
 
 _TAINTS: Final = ("clean", "loaded", "hashed")
 _FORMS: Final = tuple(f"{s}>{d}" for s in FLOW_SOURCES for d in FLOW_GROUPS)

@@ -24,6 +24,8 @@ __all__ = ["Kernel", "compared", "depth_ratios", "distance", "rules", "shares", 
 BASES = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0)
 CAPS = (1, 2, 3, 4)
 """Levels of loops that a constant is raised to at most."""
+STEPS = ((1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0), (2.0, 4.0, 6.0, 10.0, 16.0), (1.0, 3.0, 6.0, 12.0), (1.0, 3.0))
+"""How many times as often each further level of loops may run, where every level has a constant of its own."""
 Rule = Callable[["Kernel"], np.ndarray]
 Row = dict[str, Any]
 
@@ -73,6 +75,12 @@ def weights_of(base: float, cap: int) -> Rule:
     return lambda kernel: base ** np.minimum(kernel.depth, cap).astype(float)
 
 
+def weights_by_level(steps: Sequence[float]) -> Rule:
+    """The rule that each level of loops has a constant of its own."""
+    weights = np.cumprod([1.0, *steps])
+    return lambda kernel: weights[np.minimum(kernel.depth, len(steps))]
+
+
 def _present(kernel: Kernel) -> np.ndarray:
     return np.array(DEPTH_WEIGHTS)[np.minimum(kernel.depth, len(DEPTH_WEIGHTS) - 1)]
 
@@ -98,6 +106,7 @@ def fitted() -> dict[str, list[Rule]]:
     """Rules with a constant to fit, each with all its values."""
     return {
         "a fitted constant": [weights_of(base, cap) for base, cap in itertools.product(BASES, CAPS)],
+        "a fitted constant for each level": [weights_by_level(steps) for steps in itertools.product(*STEPS)],
         "trip counts where the code shows them, else a fitted constant": [
             (lambda kernel, base=base: _by_trips(kernel, base)) for base in BASES
         ],

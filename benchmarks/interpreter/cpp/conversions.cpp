@@ -75,6 +75,10 @@ void to_integer(Block &b, Warp &w, const Instruction &i, u32 active) {
         wide[l] = i.has(M_U64)   ? saturated<u64>(d)
                   : i.has(M_S64) ? saturated<s64>(d)
                   : i.has(M_U32) ? saturated<u32>(d)
+                  : i.has(M_S16) ? saturated<int16_t>(d)
+                  : i.has(M_U16) ? saturated<u16>(d)
+                  : i.has(M_S8)  ? saturated<int8_t>(d)
+                  : i.has(M_U8)  ? saturated<u8>(d)
                                  : saturated<s32>(d);
         out[l] = (u32)wide[l];
     }

@@ -56,7 +56,7 @@ struct Rounding { /* as the instruction says, for as long as it lives */
     ~Rounding() { fesetround(before); }
 };
 
-float divided(float f, const Instruction &i) { return i.has(M_D2) ? f / 2 : i.has(M_D4) ? f / 4 : f; }
+float divided(float f, const Instruction &i) { return i.has(M_D2) ? f / 2 : i.has(M_D4) ? f / 4 : i.has(M_D8) ? f / 8 : f; }
 
 void arithmetic(Block &b, Warp &w, const Instruction &i, u32 active) {
     u32 room[3][LANES], out[LANES];
@@ -110,6 +110,18 @@ void put_both(Block &b, Warp &w, const Instruction &i, u32 active, u32 found) {
     u32 with = b.predicate(w, i.ops[4]);
     put_predicate(w, i.ops[0], active, i.has(M_OR) ? found | with : i.has(M_XOR) ? found ^ with : found & with);
     put_predicate(w, i.ops[1], active, i.has(M_OR) ? ~found | with : i.has(M_XOR) ? ~found ^ with : ~found & with);
+}
+
+/* FSET.BF: one or zero, as a float; the operands of FSETP behind a single result. */
+void set_float(Block &b, Warp &w, const Instruction &i, u32 active) {
+    u32 room[2][LANES], out[LANES], with = b.predicate(w, i.ops[3]);
+    const u32 *x = b.floats(w, i.ops[1], room[0]), *y = b.floats(w, i.ops[2], room[1]);
+    EACH {
+        bool found = compare(input(x[l], i.has(M_FTZ)), input(y[l], i.has(M_FTZ)), i), other = with >> l & 1;
+        bool yes = i.has(M_OR) ? found || other : i.has(M_XOR) ? found != other : found && other;
+        out[l] = as_bits(yes ? 1.0f : 0.0f);
+    }
+    put(w, i.ops[0], active, out);
 }
 
 void set_predicate(Block &b, Warp &w, const Instruction &i, u32 active) {
@@ -191,6 +203,7 @@ bool Block::floating(Warp &w, const Instruction &i, u32 active) {
     case O_FADD: case O_FMUL: case O_FFMA: arithmetic(*this, w, i, active); return true;
     case O_FMNMX: extreme(*this, w, i, active); return true;
     case O_FSETP: set_predicate(*this, w, i, active); return true;
+    case O_FSET: set_float(*this, w, i, active); return true;
     case O_FSEL: choose(*this, w, i, active); return true;
     case O_FCHK: check_division(*this, w, i, active); return true;
     case O_MUFU: function(*this, w, i, active); return true;

@@ -122,19 +122,19 @@ void multiply(Block &b, Warp &w, const Instruction &i, u32 active) {
 
 void lea(Block &b, Warp &w, const Instruction &i, u32 active) {
     int at = is_predicate(i.ops[1]) ? 2 : 1;
-    if (i.ops[at].flags) throw Fault("LEA of something negated");
     bool high = i.has(M_HI), given = high && !i.has(M_SX32);
+    if (i.ops[at].flags && high) throw Fault("the upper half of something negated");
     Read read{b, w, {}};
-    Operand addend_of = i.ops[at + 1];
-    addend_of.flags = 0;
-    const u32 *x = read(i.ops[at]), *y = read(addend_of), *z = given ? read(i.ops[at + 2]) : nullptr;
+    Operand shifted = i.ops[at], addend_of = i.ops[at + 1];
+    shifted.flags = addend_of.flags = 0;
+    const u32 *x = read(shifted), *y = read(addend_of), *z = given ? read(i.ops[at + 2]) : nullptr;
     int shift_at = at + (given ? 3 : 2);
     u32 by = (u32)i.ops[shift_at].imm & 31, in = shift_at + 1 < i.count ? b.predicate(w, i.ops[shift_at + 1]) : 0;
     u32 out[LANES], carry = 0;
     EACH {
         u64 v = (u64)(given ? z[l] : i.has(M_SX32) ? (u32)((s32)x[l] >> 31) : 0) << 32 | x[l];
         v <<= by;
-        u64 sum = (high ? v >> 32 : (u32)v) + addend(y[l], i.ops[at + 1].flags) + (in >> l & 1);
+        u64 sum = addend((u32)(high ? v >> 32 : v), i.ops[at].flags) + addend(y[l], i.ops[at + 1].flags) + (in >> l & 1);
         out[l] = (u32)sum;
         carry |= (u32)(sum >> 32 & 1) << l;
     }

@@ -8,11 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sm_driver import module_of
+from sm_module import Module
 
 from hashwarden.kernels.sass import isa, mix
 from hashwarden.kernels.sass.batch import COUNTED, batch_of
@@ -52,7 +55,7 @@ def engines_here():
     if SIMULATED:
         return ["numba_cuda"]
     on_gpu = [pytest.param(name, marks=pytest.mark.gpu) for name in ("numba_cuda", "cupy")]
-    return ["numba", "mix.cu on the host", *on_gpu]
+    return ["numba", "mix.cu on the host", "machine code of mix.cu", "machine code of numba_cuda", *on_gpu]
 
 
 def cuda_text():
@@ -87,9 +90,43 @@ def run_on_host(library, batch):
     return tabulate(np, keys, batch.starts, scalars)
 
 
+@cache
+def machine_code(engine):
+    """The module that a GPU would be given, in the interpreter."""
+    if engine == "mix.cu":
+        return module_of(cuda_text(), [("NOBODY", str(NOBODY))])
+    from numba import cuda
+    from sm_numba import linked
+
+    from hashwarden.kernels.sass.engines import numba_cuda
+
+    return Module(linked(cuda.compile_ptx(numba_cuda.decode, numba_cuda.SIGNATURE, cc=(9, 0))[0]))
+
+
+def run_machine_code(engine, batch):
+    """As `raw.run` and `numba_cuda.run`, with NumPy's arrays in place of a GPU's."""
+    kernels, total = len(batch), len(batch.words) // 4
+    keys, scalars = np.full((KEY_COLUMNS, total), -1, np.int32), np.zeros((kernels, 6), np.int64)
+    if total:
+        values, module = constant_table()[0], machine_code(engine)
+        inputs = [batch.words, batch.starts, (batch.arch >= 90).astype(np.uint8), isa.opcode_properties()]
+        inputs += [constant_filter(), values]
+        marks = [np.zeros(total + 1, np.int32), np.zeros(total + 1, np.int32), np.zeros(total, np.uint8)]
+        if engine == "mix.cu":
+            arguments = [*inputs, np.int32(len(values)), *marks, keys, np.int64(total), scalars, np.int64(kernels)]
+        else:
+            from sm_numba import flattened
+
+            arguments = [part for array in (*inputs, *marks, keys, scalars) for part in flattened(array)]
+        module.launch(module.cubin.names[0], -(-kernels // 32), 32, *arguments)
+    return tabulate(np, keys, batch.starts, scalars)
+
+
 @pytest.fixture(params=engines_here())
 def run(request):
     """The function that computes the counts of a batch, per engine."""
+    if request.param.startswith("machine code of "):
+        return partial(run_machine_code, request.param.removeprefix("machine code of "))
     if request.param == "mix.cu on the host":
         library = request.getfixturevalue("host_library")
         return lambda batch: run_on_host(library, batch)

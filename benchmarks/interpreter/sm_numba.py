@@ -1,0 +1,78 @@
+"""Numba's CUDA programs on the interpreter: plans of Numba launches, carried out without a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sm_driver import ARCH
+from sm_module import Module
+
+from hashwarden.kernels.workloads.engines.base import Engine, free_host_bytes
+from hashwarden.kernels.workloads.engines.offline import ptx_of
+from hashwarden.kernels.workloads.plan import Empty, Launch, NativeLaunch, Plan
+
+__all__ = ["NumbaEngine", "flattened", "linked"]
+
+
+def flattened(argument: Any) -> Iterator[Any]:
+    """What a kernel of Numba gets for one argument: of an array its owners, sizes, data, shape and strides."""
+    if not isinstance(argument, np.ndarray):
+        yield argument
+        return
+    yield from (np.uint64(0), np.uint64(0), np.int64(argument.size), np.int64(argument.itemsize), argument)
+    yield from (np.int64(side) for side in (*argument.shape, *argument.strides))
+
+
+def linked(ptx: str) -> bytes:
+    """Machine code that can be loaded: assembled and linked, as Numba does with nvJitLink."""
+    from cuda import core
+
+    linker = core.Linker(core.ObjectCode.from_ptx(ptx.encode()), options=core.LinkerOptions(arch=ARCH))
+    try:
+        return bytes(linker.link("cubin").code)
+    finally:
+        linker.close()
+
+
+class NumbaEngine(Engine):
+    """Carries a plan out: each launch is compiled for `ARCH`, once for its body and types, and run to its end."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.modules: dict[tuple[Any, ...], Module] = {}
+        super().__init__(plan)
+
+    def free_bytes(self) -> int:
+        """Memory that can still be taken."""
+        return free_host_bytes()
+
+    def allocate(self, array: np.ndarray | Empty) -> np.ndarray:
+        """Copy an array, or make one of zeros."""
+        return np.zeros(array.shape, array.dtype) if isinstance(array, Empty) else np.array(array, order="C")
+
+    def read(self, name: str) -> np.ndarray:
+        """Copy an array."""
+        return self.arrays[name].copy()
+
+    def launch(self, launch: Launch | NativeLaunch) -> None:
+        """Run one launch to its end."""
+        assert isinstance(launch, Launch), "CUDA C goes to sm_driver"
+        arguments = self.resolve(launch.arguments)
+        module = self._module(launch, arguments)
+        given = [part for argument in arguments for part in flattened(argument)]
+        blocks = -(-launch.threads // launch.block)
+        module.launch(module.cubin.names[0], blocks, launch.block, np.int64(launch.threads), *given, shared_bytes=0)
+
+    def _module(self, launch: Launch, arguments: Any) -> Module:
+        types = tuple((argument.dtype.str, getattr(argument, "ndim", 0)) for argument in arguments)
+        if (launch.body, types) not in self.modules:
+            self.modules[launch.body, types] = Module(linked(ptx_of(launch, self.plan)))
+        return self.modules[launch.body, types]
+
+    def wait(self) -> None:
+        """Nothing is asynchronous here."""
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.arrays = {}
