@@ -21,9 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hashwarden.errors import HashwardenError
+from hashwarden.kernels.sass.opcodes import MNEMONICS
 from hashwarden.kernels.workloads.engines.base import Results
 from hashwarden.kernels.workloads.registry import find, workloads
+from hashwarden.training.synthesise.pipes import TURNS, UNITS
 
 sys.path.insert(0, str(Path(__file__).parent / "interpreter"))
 sys.path.insert(0, str(Path(__file__).parent / "gpu" / "questions"))
@@ -33,6 +37,7 @@ from sm_module import Module
 from sm_numba import NumbaEngine
 
 Row = dict[str, Any]
+EACH_TURNS = (1.0, 2.0, 4.0, 8.0, 16.0, TURNS)
 SHOWN = ("every instruction once", "the present constants", "trip counts where the code shows them, else 6")
 
 
@@ -99,6 +104,27 @@ def of_rows(rows: list[Row]) -> list[rules.Kernel]:
     ]  # fmt: skip
 
 
+def by_unit(kernels: list[rules.Kernel]) -> Row:
+    """How far the synthesis of counters is off, which takes each level of loops to run `pipes.TURNS` times.
+
+    By constant: the part of the instructions that would have to change its unit, and what miners do too much logic.
+    """
+    units = {name: place for place, words in enumerate(UNITS.values()) for name in words.split()}
+    of_opcode = np.array([units.get(MNEMONICS.get(code, ("", ""))[1], len(units)) for code in range(512)])
+    alu, found = list(UNITS).index("alu"), {}
+    shares = [
+        [np.bincount(of_opcode[k.words[:, 0] & 511], weights, len(units) + 1) / weights.sum()
+         for weights in (k.executed, *(turns ** np.minimum(k.depth, 3).astype(float) for turns in EACH_TURNS))]
+        for k in kernels
+    ]  # fmt: skip
+    table, mining = np.array(shares), np.array([k.label == "mining" for k in kernels])
+    for place, turns in enumerate(EACH_TURNS, 1):
+        off = np.abs(table[:, place] - table[:, 0]).sum(axis=1) / 2
+        more = (table[:, place] - table[:, 0])[mining, alu]
+        found[f"{turns:g}"] = {"mean": off.mean(), "mining": off[mining].mean(), "more_logic": more.mean()}
+    return {turns: {name: round(float(value), 4) for name, value in row.items()} for turns, row in found.items()}
+
+
 def table(found: Row) -> str:
     """The page executed.md."""
     labels = list(next(iter(found["rules"].values()))["mean_by_label"])
@@ -122,6 +148,12 @@ def table(found: Row) -> str:
         f"| {name} | {row['kernels']} | {row['p10']:.2g} | {row['p50']:.2g} | {row['p90']:.2g} |"
         for name, row in found["depth_ratios"].items()
     ]
+    lines += ["", "Units of an SM, as the synthesis of counters guesses them: each level of loops runs that often.", "",
+              "| turns | mean | mining | too much logic, mining |", "| ---: | ---: | ---: | ---: |"]  # fmt: skip
+    lines += [
+        f"| {turns} | {row['mean']:.3f} | {row['mining']:.3f} | {row['more_logic']:+.3f} |"
+        for turns, row in found["units"].items()
+    ]
     lines += [f"\nNot carried out: {name}: {why}" for name, why in found["failed"].items()]
     return "\n".join(lines) + "\n"
 
@@ -138,6 +170,7 @@ def summed_up(size: str, rows: list[Row]) -> Row:
         "kernels": len(kernels), "families": len({kernel.family for kernel in kernels}),
         "executed": float(sum(kernel.executed.sum() for kernel in kernels)),
         "rules": compared, "depth_ratios": rules.depth_ratios(kernels),
+        "units": by_unit(kernels),
         "by_kernel": [
             {"workload": kernel.workload, "kernel": kernel.name, "executed": int(kernel.executed.sum()),
              "off": {name: round(distances[name][n], 4) for name in SHOWN}}

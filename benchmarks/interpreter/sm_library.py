@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class _Launch(ctypes.Structure):
         ("threads", ctypes.c_void_p), ("grid", ctypes.c_uint32 * 3), ("block", ctypes.c_uint32 * 3),
         ("banks", ctypes.c_void_p * BANKS), ("bank_bytes", ctypes.c_int64 * BANKS), ("shared_bytes", ctypes.c_int64),
         ("local_bytes", ctypes.c_int64), ("regions", ctypes.c_void_p), ("region_count", ctypes.c_int64),
+        ("chosen", ctypes.c_void_p), ("chosen_count", ctypes.c_int64),
         ("limit", ctypes.c_uint64),
     )  # fmt: skip
 
@@ -54,6 +56,7 @@ class Library:
     def run(  # noqa: PLR0913, PLR0917  what a launch is made of
         self, code: np.ndarray, counts: np.ndarray, shape: tuple[tuple[int, ...], tuple[int, ...]],
         banks: dict[int, bytes], memory: tuple[int, int], regions: np.ndarray, limit: int = MOST_INSTRUCTIONS,
+        blocks: Sequence[tuple[int, int, int]] = (),
     ) -> None:  # fmt: skip
         """Carry a launch out.
 
@@ -72,6 +75,8 @@ class Library:
             Where global memory may be touched: first address and the one behind, ascending.
         limit : int
             Instructions of warps after which it is given up.
+        blocks : sequence of tuple of int
+            Run only these of the grid.
 
         Raises
         ------
@@ -79,12 +84,13 @@ class Library:
             With what was wrong.
         """
         assert code.dtype == INSTRUCTION
+        chosen = np.array(blocks, np.uint32).reshape(-1, 3)
         said = ctypes.create_string_buffer(200)
         launch = _Launch(
             code.ctypes.data, len(code), counts[0].ctypes.data, counts[1].ctypes.data, shape[0], shape[1],
             (ctypes.c_void_p * BANKS)(*(_address(banks.get(bank)) for bank in range(BANKS))),
             (ctypes.c_int64 * BANKS)(*(len(banks.get(bank, b"")) for bank in range(BANKS))), *memory,
-            regions.ctypes.data, len(regions), limit,
+            regions.ctypes.data, len(regions), chosen.ctypes.data, len(chosen), limit,
         )  # fmt: skip
         if self._library.sm_run(ctypes.byref(launch), said, len(said)):
             raise Fault(said.value.decode(), "a kernel that runs to its end", "The kernel or the interpreter is wrong.")

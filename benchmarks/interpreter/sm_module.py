@@ -145,16 +145,19 @@ class Module:
         UnsupportedError
             If it has an instruction that the interpreter does not know.
         """
-        if name not in self.kernels:
-            self.kernels[name] = self._decoded(name)
-        return self.kernels[name]
+        mangled = self._mangled(name)
+        if mangled not in self.kernels:
+            self.kernels[mangled] = self._decoded(mangled)
+        return self.kernels[mangled]
 
-    def _decoded(self, name: str) -> Kernel:
-        places = [n for n, it in enumerate(self.cubin.names) if it == name or f"{len(name)}{name}" in it]
-        if not places:
+    def _mangled(self, name: str) -> str:
+        found = [it for it in self.cubin.names if it == name or f"{len(name)}{name}" in it]
+        if not found:
             raise UsageError(f"no kernel {name}", ", ".join(self.cubin.names), "Name one of them.")
-        mangled = self.cubin.names[places[0]]
-        words = np.frombuffer(self.cubin.code(places[0]), np.uint32).reshape(-1, 4)
+        return found[0]
+
+    def _decoded(self, mangled: str) -> Kernel:
+        words = np.frombuffer(self.cubin.code(self.cubin.names.index(mangled)), np.uint32).reshape(-1, 4)
         packed = self._linked(mangled)
         parameters = sorted(
             struct.unpack("<IHHI", value)[1:] for kind, value in self._attributes(f".nv.info.{mangled}")
@@ -203,11 +206,12 @@ class Module:
 
     def launch(
         self, name: str, grid: Sequence[int] | int, block: Sequence[int] | int, *arguments: Any,
-        shared_bytes: int | None = None, **given: int,
+        shared_bytes: int | None = None, **given: Any,
     ) -> None:  # fmt: skip
         """Run a kernel to its end; arrays are passed as pointers to themselves, NumPy scalars by value.
 
-        Without ``shared_bytes`` a block may take all the dynamic shared memory that there is.
+        Without ``shared_bytes`` a block may take all the dynamic shared memory that there is. ``limit`` and ``blocks``
+        are those of `sm_library.Library.run`.
 
         Raises
         ------
@@ -235,7 +239,7 @@ class Module:
             first[bank.parameters + offset : bank.parameters + offset + size] = raw
         try:
             library().run(
-                kernel.code, kernel.counts, shape, {0: bytes(first)} | self._banks(name),
+                kernel.code, kernel.counts, shape, {0: bytes(first)} | self._banks(self._mangled(name)),
                 (shared, local), self._regions(arguments), **given,
             )  # fmt: skip
         except Fault as fault:

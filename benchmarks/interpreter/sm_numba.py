@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
+import numba.cuda
 import numpy as np
 from sm_driver import ARCH
 from sm_module import Module
@@ -13,7 +16,10 @@ from hashwarden.kernels.workloads.engines.base import Engine, free_host_bytes
 from hashwarden.kernels.workloads.engines.offline import ptx_of
 from hashwarden.kernels.workloads.plan import Empty, Launch, NativeLaunch, Plan
 
-__all__ = ["NumbaEngine", "flattened", "linked"]
+__all__ = ["NumbaEngine", "flattened", "linked", "numba_module"]
+
+COMPUTE_CAPABILITY = (9, 0)
+cuda: Any = numba.cuda
 
 
 def flattened(argument: Any) -> Iterator[Any]:
@@ -34,6 +40,22 @@ def linked(ptx: str) -> bytes:
         return bytes(linker.link("cubin").code)
     finally:
         linker.close()
+
+
+def numba_module(kernel: Any, signature: tuple[Any, ...]) -> Module:
+    """Compile a kernel of Numba for `ARCH` and load it.
+
+    Parameters
+    ----------
+    kernel : callable
+        What `numba.cuda.jit` would be given.
+    signature : tuple of Numba types
+        Of its arguments.
+    """
+    # compile_ptx is told the architecture, yet numba-cuda asks the present GPU about it for device functions.
+    nobody = SimpleNamespace(compute_capability=COMPUTE_CAPABILITY)
+    with mock.patch("numba.cuda.dispatcher.get_current_device", return_value=nobody):
+        return Module(linked(cuda.compile_ptx(kernel, signature, cc=COMPUTE_CAPABILITY)[0]))
 
 
 class NumbaEngine(Engine):

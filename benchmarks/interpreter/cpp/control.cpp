@@ -43,6 +43,13 @@ bool Block::release() {
     return true;
 }
 
+/* Carry out what is no branch. */
+void Block::execute(Warp &w, const Instruction &i, u32 active) {
+    bool known = integer(w, i, active) || floating(w, i, active) || doubles(w, i, active) || halves(w, i, active) ||
+                 conversion(w, i, active) || warpwide(w, i, active) || matrix(w, i, active) || memory(w, i, active);
+    if (!known) throw Fault("an operation without a meaning");
+}
+
 /* Run what can run of a warp; false if nothing could. */
 bool Block::advance(Warp &w) {
     const int turn = 4096; /* then another path has its turn: somebody may wait for it in a loop */
@@ -68,25 +75,7 @@ bool Block::advance(Warp &w) {
             launch.threads[p.pc] += (u64)__builtin_popcount(active);
             if (i.op >= O_BRA) stays = control(w, at, i, active);
             else {
-                bool known = !active || integer(w, i, active) || floating(w, i, active) || doubles(w, i, active) ||
-                             halves(w, i, active) || conversion(w, i, active) || warpwide(w, i, active) ||
-                             matrix(w, i, active);
-                if (!known) switch (i.op) {
-                    case O_LDC: load_constant(w, i, active); break;
-                    case O_LDG: load(w, i, active, 0); break;
-                    case O_LD: load(w, i, active, 1); break;
-                    case O_LDS: load(w, i, active, 2); break;
-                    case O_LDL: load(w, i, active, 3); break;
-                    case O_STG: store(w, i, active, 0); break;
-                    case O_ST: store(w, i, active, 1); break;
-                    case O_STS: store(w, i, active, 2); break;
-                    case O_STL: store(w, i, active, 3); break;
-                    case O_LDGSTS: copy_async(w, i, active); break;
-                    case O_LDSM: load_matrix(w, i, active); break;
-                    case O_ATOMG: case O_REDG: atomic(w, i, active, 0); break;
-                    case O_ATOMS: atomic(w, i, active, 2); break;
-                    default: throw Fault("an operation without a meaning");
-                    }
+                if (active) execute(w, i, active);
                 ++p.pc;
             }
         }
@@ -171,6 +160,9 @@ void Block::settle(Warp &w) {
 /* Returns whether the path goes on where it is in the list. */
 bool Block::control(Warp &w, size_t path, const Instruction &i, u32 active) {
     Path &p = w.paths[path];
+    bool waits = i.op == O_BSYNC || i.op == O_WARPSYNC || i.op == O_BAR;
+    if (waits && active && active != p.mask) throw Fault("a wait of some of the threads that are together");
+    if (waits && !active) return ++p.pc, true;
     switch (i.op) {
     case O_BRA: case O_CALL:
         if (i.has(M_DIV)) { /* taken if the threads of the mask are not all here */
@@ -214,7 +206,6 @@ bool Block::control(Warp &w, size_t path, const Instruction &i, u32 active) {
         if (active) settle(w);
         return !active;
     case O_BSYNC:
-        if (!active) return ++p.pc, true;
         wait_at(w, path, i.ops[0].reg);
         return false;
     case O_WARPSYNC: {

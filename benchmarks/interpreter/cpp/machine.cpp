@@ -25,7 +25,11 @@ static void run_block(const Launch &launch, u32 x, u32 y, u32 z, u64 &left) {
 extern "C" int sm_run(const Launch *launch, char *said, int room) {
     u64 left = launch->limit;
     try {
-        for (u32 z = 0; z < launch->grid[2]; ++z)
+        for (s64 n = 0; n < launch->chosen_count; ++n) {
+            const u32 *at = launch->chosen[n];
+            run_block(*launch, at[0], at[1], at[2], left);
+        }
+        for (u32 z = 0; z < launch->grid[2] && !launch->chosen_count; ++z)
             for (u32 y = 0; y < launch->grid[1]; ++y)
                 for (u32 x = 0; x < launch->grid[0]; ++x) run_block(*launch, x, y, z, left);
     } catch (const std::exception &fault) {

@@ -55,6 +55,8 @@ struct Launch {
     s64 shared_bytes, local_bytes;
     const Region *regions;
     s64 region_count;
+    const u32 (*chosen)[3]; /* blocks to run; all of the grid if there are none */
+    s64 chosen_count;
     u64 limit; /* instructions of warps */
 };
 
@@ -92,6 +94,7 @@ struct Block {
     void run();
 
     /* control.cpp */
+    void execute(Warp &w, const Instruction &i, u32 active);
     bool advance(Warp &w);
     void settle(Warp &w);
     bool release();
@@ -101,6 +104,7 @@ struct Block {
     void scatter(Warp &w, size_t path, const Instruction &i, u32 active, const Operand &o, s64 base);
 
     /* memory.cpp */
+    bool memory(Warp &w, const Instruction &i, u32 active);
     u8 *place(Warp &w, int lane, const Instruction &i, const Operand &address, unsigned bytes, int space);
     u8 *global(u64 address, unsigned bytes);
     u8 *generic(Warp &w, int lane, u64 address, unsigned bytes);
@@ -119,7 +123,7 @@ struct Block {
     u32 predicate(const Warp &w, const Operand &o) const;
     u64 constant(const Operand &o, unsigned bytes) const;
 
-    /* integer.cpp, floating.cpp, warpwide.cpp: false if the operation is not theirs */
+    /* The other files: false if the operation is not theirs. */
     bool integer(Warp &w, const Instruction &i, u32 active);
     bool floating(Warp &w, const Instruction &i, u32 active);
     bool doubles(Warp &w, const Instruction &i, u32 active);

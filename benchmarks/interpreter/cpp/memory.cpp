@@ -181,3 +181,22 @@ void Block::atomic(Warp &w, const Instruction &i, u32 active, int space) {
         if (i.bytes == 8) write_register(w, i.ops[at - 1], l, 1, (u32)(old >> 32));
     }
 }
+
+bool Block::memory(Warp &w, const Instruction &i, u32 active) {
+    switch (i.op) {
+    case O_LDC: load_constant(w, i, active); return true;
+    case O_LDG: load(w, i, active, GLOBAL); return true;
+    case O_LD: load(w, i, active, GENERIC); return true;
+    case O_LDS: load(w, i, active, SHARED); return true;
+    case O_LDL: load(w, i, active, LOCAL); return true;
+    case O_STG: store(w, i, active, GLOBAL); return true;
+    case O_ST: store(w, i, active, GENERIC); return true;
+    case O_STS: store(w, i, active, SHARED); return true;
+    case O_STL: store(w, i, active, LOCAL); return true;
+    case O_LDGSTS: copy_async(w, i, active); return true;
+    case O_LDSM: load_matrix(w, i, active); return true;
+    case O_ATOMG: case O_REDG: atomic(w, i, active, GLOBAL); return true;
+    case O_ATOMS: atomic(w, i, active, SHARED); return true;
+    default: return false;
+    }
+}

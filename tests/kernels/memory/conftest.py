@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from sm_driver import module_of
 
-from hashwarden.kernels.memory import patterns_cupy
+from hashwarden.kernels.device import grid_kernels
+from hashwarden.kernels.memory import patterns_bodies, patterns_cupy
 from hashwarden.kernels.memory.log import AddressLog, Sampling
 from hashwarden.kernels.memory.patterns_passes import merged_distances
+from hashwarden.kernels.memory.recorder import begin
 
 FIRST = 1 << 40
 
@@ -97,6 +99,41 @@ class HostMachine:
 
     def distances(self, previous, n):
         return merged_distances(self, previous, n)
+
+
+class NumbaMachine(HostMachine):
+    """The same passes as Numba compiles them for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.modules = {}
+
+    def run(self, name, threads, *arguments):
+        from sm_numba import flattened
+
+        module = self.compiled(name, tuple(getattr(argument, "ndim", 0) for argument in arguments), arguments)
+        numbers = [part for argument in arguments for part in flattened(argument)]
+        numbers = [np.int64(part) if isinstance(part, int) else part for part in numbers]
+        module.launch(module.cubin.names[0], 1, 32, np.int64(threads), *numbers)
+
+    def compiled(self, name, shape, arguments):
+        if (name, shape) not in self.modules:
+            from numba import types
+            from sm_numba import numba_module
+
+            kinds = [
+                types.Array(types.float64 if it.dtype.kind == "f" else types.int64, it.ndim, "C")
+                if isinstance(it, np.ndarray) else types.int64 for it in arguments
+            ]  # fmt: skip
+            kernel = grid_kernels(getattr(patterns_bodies, name), begin).plain
+            self.modules[name, shape] = numba_module(kernel, (types.int64, types.Tuple(tuple(kinds))))
+        return self.modules[name, shape]
+
+
+@pytest.fixture(scope="session")
+def numba_machine() -> NumbaMachine:
+    """The bodies as machine code for sm_90, in the interpreter."""
+    return NumbaMachine()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from hashwarden.kernels.workloads.engines.offline import cubin_of
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 ARCHES = ("sm_80", "sm_90", "sm_100", "sm_120")
+MACHINE_CODE = {"machine code of patterns.cu": "host_machine", "machine code of numba_cuda": "numba_machine"}
 CASES = [(seed, by_line, most) for seed in range(3) for by_line in (False, True) for most in (1 << 16, 150)]
 
 # Integers wrap on a GPU; the threads of the simulator warn about it. Numba warns about small grids.
@@ -37,8 +38,8 @@ def require_same(got, want):
 
 
 def counting(engine, request):
-    if engine == "patterns.cu on the host":
-        machine = request.getfixturevalue("host_machine")
+    if engine in MACHINE_CODE:
+        machine = request.getfixturevalue(MACHINE_CODE[engine])
         return lambda log, most: measure(log, machine, most)
     return import_module(ENGINES[engine]).count
 
@@ -47,7 +48,8 @@ def counting(engine, request):
     "engine",
     [
         pytest.param("numba", marks=pytest.mark.skipif(SIMULATED, reason="Numba does not compile in the simulator")),
-        "patterns.cu on the host",
+        "machine code of patterns.cu",
+        pytest.param("machine code of numba_cuda", marks=pytest.mark.skipif(SIMULATED, reason="it compiles nothing")),
         pytest.param("numba_cuda", marks=[] if SIMULATED else pytest.mark.gpu),
         pytest.param("cupy", marks=pytest.mark.gpu),
     ],
@@ -58,14 +60,14 @@ def test_engines_equal_the_reference(engine, seed, by_line, most, request, rando
     require_same(counting(engine, request)(log, most), patterns_reference.count(log, most))
 
 
-@pytest.mark.parametrize("engine", ["patterns.cu on the host", *([] if SIMULATED else ["numba"])])
+@pytest.mark.parametrize("engine", ["machine code of patterns.cu", *([] if SIMULATED else ["numba"])])
 @pytest.mark.parametrize("rows", [1, 2, 33])
 def test_small_logs_are_counted_too(engine, rows, request, log_of):
     log = log_of(np.arange(rows)[None] * 4, kind=1)
     require_same(counting(engine, request)(log, 1), patterns_reference.count(log, 1))
 
 
-@pytest.mark.parametrize("engine", ["patterns.cu on the host", *([] if SIMULATED else ["numba"])])
+@pytest.mark.parametrize("engine", ["machine code of patterns.cu", *([] if SIMULATED else ["numba"])])
 def test_numbers_too_wide_for_one_sort_key_are_sorted_twice(engine, request, log_of, random_log):
     log = random_log(5)
     log = replace(log, thread=log.thread + (1 << 30), order=log.order + (1 << 31), launch=log.launch + (1 << 14))

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sm_driver import module_of
-from sm_module import Module
 
 from hashwarden.kernels.sass import isa, mix
 from hashwarden.kernels.sass.batch import COUNTED, batch_of
@@ -95,12 +94,11 @@ def machine_code(engine):
     """The module that a GPU would be given, in the interpreter."""
     if engine == "mix.cu":
         return module_of(cuda_text(), [("NOBODY", str(NOBODY))])
-    from numba import cuda
-    from sm_numba import linked
+    from sm_numba import numba_module
 
     from hashwarden.kernels.sass.engines import numba_cuda
 
-    return Module(linked(cuda.compile_ptx(numba_cuda.decode, numba_cuda.SIGNATURE, cc=(9, 0))[0]))
+    return numba_module(numba_cuda.decode, numba_cuda.SIGNATURE)
 
 
 def run_machine_code(engine, batch):
