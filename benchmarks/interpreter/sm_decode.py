@@ -28,15 +28,15 @@ SPECIALS = {
     "SR_LANEID": 7, "SR_LTMASK": 8, "SR_SWINHI": 9, "SR_CgaCtaId": 10,
 }  # fmt: skip
 BY_BITS = frozenset({
-    "FADD", "FMUL", "FFMA", "FMNMX", "FSETP", "FSET", "FSEL", "FCHK", "MUFU", "DADD", "DMUL", "DFMA", "DSETP", "HADD2",
-    "HMUL2", "HFMA2", "F2FP", "F2I", "FRND", "F2F",
+    "FADD", "FMUL", "FFMA", "FMNMX", "FMNMX3", "FSETP", "FSET", "FSEL", "FCHK", "MUFU", "DADD", "DMUL", "DFMA", "DSETP",
+    "HADD2", "HMUL2", "HFMA2", "F2FP", "F2I", "FRND", "F2F",
 })  # fmt: skip
 """What has numbers with a point as immediates: their bits are taken from the code, not from the text."""
 TO_A_TARGET = frozenset({"BRA", "BSSY", "CALL", "RET", "BRX", "BRXU", "WARPSYNC"})
 NO_REGISTER = 0xFFFF
 OPERAND = re.compile(r"(?P<sign>[-!~]*)(?P<bar>\|?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)\|?(?P<parts>(\.[A-Za-z0-9_]+)*)\|?")
 NUMBERED = {"R": "REG", "UR": "UREG", "P": "PRED", "UP": "UPRED", "B": "BARRIER"}
-LAST = {"R": 255, "UR": 63, "P": 7, "UP": 7}
+LAST = {"R": 255, "UR": 255, "P": 7, "UP": 7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ def instructions(
             target = 0 if row["opcode"].startswith("RET.ABS") else target
         if name == "P2R":
             texts.insert(1, "PR")
+        if texts[1:3] == ["PT", "PT"] and name == "VIMNMX":
+            texts[1:3] = []  # results that nobody wants
         where = f"{row['opcode']} {row.get('operands', '')}"
         texts = [_relocated(text, homes) if text.startswith("32@") else text for text in texts]
         operands = tuple(_operands(texts, int(words[place, 1]) if name in BY_BITS else None, where))
@@ -223,17 +225,18 @@ def _register(text: str, where: str) -> Operand:
 
 
 def _address(text: str, kind: str, where: str) -> Operand:
-    reg, ureg, offset = 255, NO_REGISTER, 0
+    reg, ureg, offset, scale = 255, NO_REGISTER, 0, 0
     for word in text.split("+"):
         if re.fullmatch(r"-?0x[0-9a-f]+", word):
             offset += int(word, 0)
-        elif found := re.fullmatch(r"R([0-9]+|Z)(\.64)?", word):
+        elif found := re.fullmatch(r"R([0-9]+|Z)(\.64|\.X4|\.X8|\.X16)?", word):
             reg = 255 if found[1] == "Z" else int(found[1])
+            scale = {".X4": 2, ".X8": 3, ".X16": 4}.get(found[2], 0)
         elif found := re.fullmatch(r"UR([0-9]+|Z)", word):
-            ureg = 63 if found[1] == "Z" else int(found[1])
+            ureg = 255 if found[1] == "Z" else int(found[1])
         else:
             raise _unknown(word, where)
-    return Operand(kind, reg, ureg=ureg, imm=offset)
+    return Operand(kind, reg, part=scale, ureg=ureg, imm=offset)
 
 
 def _unknown(what: str, where: str) -> UnsupportedError:

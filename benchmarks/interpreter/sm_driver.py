@@ -22,7 +22,8 @@ ARCH = "sm_90"
 class Driver:
     """A `hashwarden.kernels.workloads.engines.cupy.Driver` whose device is the interpreter; arrays are NumPy's."""
 
-    def __init__(self) -> None:
+    def __init__(self, arch: str = ARCH) -> None:
+        self.arch = arch
         self.modules: dict[tuple[str, str], Module] = {}
         self.closed = False
 
@@ -48,7 +49,7 @@ class Driver:
         """Compile a source, unless that is done, with variables of its own."""
         key = (source, variant)
         if key not in self.modules:
-            self.modules[key] = Module(cubin_of(source, variant))
+            self.modules[key] = Module(cubin_of(source, variant, self.arch))
         return self.modules[key]
 
     def store(self, module: Module, symbol: str, data: np.ndarray) -> None:
@@ -68,9 +69,9 @@ class Driver:
 
 
 @lru_cache(maxsize=256)
-def cubin_of(source: str, variant: str) -> bytes:
-    """Machine code of a source of the catalogue, for `ARCH`."""
-    return compiler.compile_cubin(catalogue.find(source), catalogue.parse_variant(variant), ARCH)
+def cubin_of(source: str, variant: str, arch: str = ARCH) -> bytes:
+    """Machine code of a source of the catalogue."""
+    return compiler.compile_cubin(catalogue.find(source), catalogue.parse_variant(variant), arch)
 
 
 def module_of(text: str, defines: Sequence[tuple[str, str]] = ()) -> Module:

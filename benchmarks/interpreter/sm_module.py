@@ -16,6 +16,7 @@ from sm_library import Fault, library
 from sm_records import records
 
 from hashwarden.errors import UsageError
+from hashwarden.kernels.sass import isa
 from hashwarden.kernels.sass.cubin import read_cubin
 from hashwarden.kernels.sass.elf import NOBITS, Elf, Section, read_elf
 from hashwarden.kernels.sass.source import MemorySource
@@ -27,7 +28,7 @@ PARAMETER, STACK = 0x17, 0x12
 SIZED = 4
 """The form of attributes in `.nv.info` that carry bytes."""
 RELOCATED_64 = 2
-LOCAL_WINDOW = 0xA6000000 << 32
+SHARED_WINDOW, LOCAL_WINDOW = 0xA5000000 << 32, 0xA6000000 << 32
 SPARE_STACK = 1024
 RESERVED_SHARED = 1024
 MOST_SHARED = 228 << 10
@@ -45,8 +46,12 @@ class Bank:
     parameters: int
 
 
-BANKS = {90: Bank(0x0, 0xC, 0x20, 0x28, 0xD0, 0x210)}
+AMPERE, HOPPER = Bank(0x0, 0xC, 0x20, 0x28, 0x50, 0x160), Bank(0x0, 0xC, 0x20, 0x28, 0xD0, 0x210)
+BLACKWELL = Bank(0x360, 0x370, 0x2F8, 0x37C, 0x120, 0x380)
+BANKS = {80: AMPERE, 86: AMPERE, 89: AMPERE, 90: HOPPER, 100: BLACKWELL, 103: BLACKWELL}
 """By architecture, as compiled code reads it; `constants` is where bank 3 lies for those who want its address."""
+SHARED_WINDOW_AT = 0x18
+"""Where code for sm_80 to sm_90 may look for the window of shared memory."""
 
 
 @dataclass(slots=True)
@@ -111,11 +116,13 @@ class Module:
         """Put the addresses of global variables where kernels look for them."""
         for section in self._elf.sections:
             target = self._memory.get(section.info)
-            if not section.name.startswith(".rela.nv.constant4") or target is None:
+            if not section.name.startswith((".rela.nv.constant4", ".rel.nv.constant4")) or target is None:
                 continue
-            for offset, info, addend in struct.iter_unpack("<QQq", self._elf.read(section)):
+            form = "<QQq" if section.name.startswith(".rela") else "<QQ"
+            for offset, info, *added in struct.iter_unpack(form, self._elf.read(section)):
                 if info & 0xFFFFFFFF != RELOCATED_64:
                     raise UsageError(f"a relocation of type {info & 0xFFFFFFFF}", "type 2", "Teach the interpreter.")
+                addend = added[0] if added else struct.unpack_from("<q", target, offset)[0]
                 home, value, _ = self._symbols[self._names[info >> 32]]
                 place = self._memory[home].ctypes.data + value + addend
                 target[offset : offset + 8] = np.frombuffer(struct.pack("<Q", place), np.uint8)
@@ -178,7 +185,8 @@ class Module:
         homes = dict(zip(names, firsts.tolist(), strict=False))
         code = [
             instruction for name, own, first in zip(names, words, firsts.tolist(), strict=False)
-            for instruction in instructions(self._printed[name][: len(own)], own, branch_places(own), first, homes)
+            for instruction in instructions(
+                self._printed[name][: len(own)], own, branch_places(own, self.cubin.arch), first, homes)
         ]  # fmt: skip
         given = library()
         return records(code, given.operations, given.modifiers)
@@ -225,6 +233,7 @@ class Module:
         shared = MOST_SHARED if shared_bytes is None else kernel.shared + shared_bytes
         local = (kernel.stack + SPARE_STACK + 15) & ~15
         first = bytearray(bank.parameters + sum(size for _, size in kernel.parameters) + 64)
+        struct.pack_into("<Q", first, SHARED_WINDOW_AT, SHARED_WINDOW)
         struct.pack_into("<3I", first, bank.block, *shape[1])
         struct.pack_into("<3I", first, bank.grid, *shape[0])
         struct.pack_into("<Q", first, bank.local_window, LOCAL_WINDOW)
@@ -262,13 +271,13 @@ class Module:
         return np.array(regions, np.uint64).reshape(-1, 2)
 
 
-def branch_places(words: np.ndarray) -> np.ndarray:
-    """Where a branch at each place would jump to, from sm_90 on: as `flow.branch_targets`, whatever the opcode."""
+def branch_places(words: np.ndarray, arch: int) -> np.ndarray:
+    """Where a branch at each place would jump to: as `flow.branch_targets`, whatever the opcode."""
     first, second, third = (words[:, column].astype(np.int64) for column in range(3))
     high = third & 0x3FFFF
     high -= (high >> 17) << 18
-    offset = ((high << 30 | second >> 2) << 8 | first >> 16 & 255) << 2
-    return np.arange(len(words)) + 1 + (offset >> 4)
+    newer = ((high << 30 | second >> 2) << 8 | first >> 16 & 255) << 2
+    return np.arange(len(words)) + 1 + ((newer if arch >= isa.NEW_BRANCH else high << 32 | second) >> 4)
 
 
 def _whole(array: np.ndarray) -> np.ndarray:

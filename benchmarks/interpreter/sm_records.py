@@ -23,12 +23,14 @@ KINDS: Final = ("NONE", "REG", "UREG", "IMM", "CONST", "PRED", "UPRED", "ADDRESS
 LIKE: Final = {
     "UIADD3": "IADD3", "UIMAD": "IMAD", "ULEA": "LEA", "USHF": "SHF", "ULOP3": "LOP3", "UISETP": "ISETP",
     "USEL": "SEL", "UPRMT": "PRMT", "UMOV": "MOV", "UFLO": "FLO", "UPOPC": "POPC", "ULDC": "LDC", "VOTEU": "VOTE",
-    "S2UR": "S2R", "BRXU": "BRX", "I2FP": "I2F",
+    "S2UR": "S2R", "BRXU": "BRX", "I2FP": "I2F", "LDCU": "LDC", "UPLOP3": "PLOP3", "CREDUX": "REDUX", "IMNMX": "VIMNMX",
+    "RED": "REDG",
     **dict.fromkeys(("LDGDEPBAR", "DEPBAR", "MEMBAR", "ERRBAR", "CGAERRBAR", "CCTL", "ENDCOLLECTIVE"), "NOP"),
 }  # fmt: skip
 """What does the same, with other registers or with nothing that a program could tell."""
 _COMPARED = "EQ NE LT LE GT GE"
 _FLOATS = f"{_COMPARED} EQU NEU LTU LEU GTU GEU NUM NAN AND OR XOR"
+_MET = "RECONVERGENT RELIABLE"
 _LOADED = "E U8 S8 U16 S16 64 128 CONSTANT STRONG SYS GPU LU EL EF NA"
 _ATOMIC = "E ADD MIN MAX INC OR AND XOR EXCH CAS S32 64 S64 F32 F64 FTZ RN STRONG GPU SYS POPC 32"
 FORMS: Final = {
@@ -37,18 +39,20 @@ FORMS: Final = {
     "VIADD": "16x2", "VIADDMNMX": "U32 S16x2 RELU", "VIMNMX": "U32 S16x2", "VIMNMX3": "U32", "IABS": "", "POPC": "",
     "FLO": "U32 SH", "BREV": "", "IDP": "4A U8 S8", "PLOP3": "LUT", "P2R": "", "R2P": "",
     "FADD": "FTZ RZ RM RP SAT", "FMUL": "FTZ RZ RM RP SAT D2 D4 D8", "FFMA": "FTZ RZ RM RP SAT", "FMNMX": "FTZ",
+    "FMNMX3": "FTZ",
     "FSETP": f"{_FLOATS} FTZ", "FSET": f"BF {_FLOATS} FTZ", "FSEL": "", "FCHK": "",
     "MUFU": "RCP RSQ SQRT EX2 LG2 SIN COS TANH RCP64H RSQ64H",
     "DADD": "RZ RM RP", "DMUL": "RZ RM RP", "DFMA": "RZ RM RP", "DSETP": f"{_FLOATS} MIN MAX",
-    "HADD2": "F32", "HMUL2": "", "HFMA2": "MMA", "I2F": "RP U8 U16 S16 U32 S32 U64 S64 F32 F64",
+    "HADD2": "F32", "HMUL2": "", "HFMA2": "MMA", "I2F": "RP RZ U8 U16 S16 U32 S32 U64 S64 F32 F64",
     "F2I": "FTZ S16 U16 S8 U8 U32 U64 S64 F64 TRUNC FLOOR CEIL NTZ", "F2F": "F32 F64",
     "FRND": "FTZ F64 TRUNC FLOOR CEIL",
-    "F2FP": "F16 F32 PACK_AB", "S2R": "", "CS2R": "32", "R2UR": "", "B2R": "RESULT", "LDC": "U8 S8 U16 S16 64",
+    "F2FP": "F16 F32 PACK_AB", "S2R": "", "CS2R": "32", "R2UR": "", "B2R": "RESULT", "LDC": "U8 S8 U16 S16 64 128",
     **dict.fromkeys(("LDG", "STG", "LD", "ST", "LDS", "STS", "LDL", "STL"), _LOADED), "LDGSTS": "E BYPASS 128",
     "LDSM": "16 M88 4", "ATOMG": _ATOMIC, "REDG": _ATOMIC, "ATOMS": _ATOMIC, "SHFL": "BFLY IDX UP DOWN",
     "VOTE": "ANY ALL", "REDUX": "MIN MAX SUM OR AND XOR S32", "HMMA": "16816 F32", "IMMA": "16832 S8",
-    "BMMA": "88128 AND POPC", "BRA": "DIV", "BRX": "", "CALL": "REL ABS NOINC", "RET": "REL ABS NODEC", "EXIT": "",
-    "BSSY": "", "BSYNC": "", "BREAK": "", "WARPSYNC": "ALL COLLECTIVE", "BAR": "SYNC DEFER_BLOCKING RED OR",
+    "BMMA": "88128 AND POPC", "BRA": "DIV CONV U", "BRX": "", "CALL": "REL ABS NOINC", "RET": "REL ABS NODEC",
+    "EXIT": "",
+    "BSSY": _MET, "BSYNC": _MET, "BREAK": _MET, "WARPSYNC": "ALL COLLECTIVE", "BAR": "SYNC DEFER_BLOCKING RED OR",
     "YIELD": "",
 }  # fmt: skip
 """Which modifiers each operation may have; any other is refused. Ordering and caching mean nothing to one processor

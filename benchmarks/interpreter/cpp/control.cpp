@@ -165,9 +165,9 @@ bool Block::control(Warp &w, size_t path, const Instruction &i, u32 active) {
     if (waits && !active) return ++p.pc, true;
     switch (i.op) {
     case O_BRA: case O_CALL:
-        if (i.has(M_DIV)) { /* taken if the threads of the mask are not all here */
-            u32 wanted = w.UR[i.ops[0].reg] & ~w.exited;
-            p.pc = wanted == active ? p.pc + 1 : i.target;
+        if (i.has(M_DIV) || i.has(M_CONV)) { /* taken if the threads of the mask are not all here, or if they are */
+            u32 room[LANES], wanted = bits(w, i.ops[0], room)[0] & ~w.exited;
+            p.pc = (wanted == active) == i.has(M_CONV) ? i.target : p.pc + 1;
             return true;
         }
         if (i.count) active &= predicate(w, i.ops[0]); /* a second condition */

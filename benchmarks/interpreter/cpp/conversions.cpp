@@ -103,6 +103,7 @@ void from_integer(Block &b, Warp &w, const Instruction &i, u32 active) {
     const u32 *x = pair ? nullptr : b.bits(w, i.ops[1], room);
     int before = fegetround();
     if (i.has(M_RP)) fesetround(FE_UPWARD);
+    if (i.has(M_RZ)) fesetround(FE_TOWARDZERO);
     EACH {
         u64 v = integer_of(b, w, i, l, x);
         volatile u64 plain = v;

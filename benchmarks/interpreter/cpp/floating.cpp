@@ -74,15 +74,24 @@ void arithmetic(Block &b, Warp &w, const Instruction &i, u32 active) {
     put(w, i.ops[0], active, out);
 }
 
+u32 extreme_of(u32 x, u32 y, bool ftz, bool down) {
+    float p = input(x, ftz), q = input(y, ftz);
+    if (std::isnan(p) && std::isnan(q)) return 0x7fffffff;
+    bool first = down ? p < q : p > q;
+    if (p == q) first = down == std::signbit(p); /* -0 lies below 0 */
+    return as_bits(std::isnan(p) ? q : std::isnan(q) ? p : first ? p : q);
+}
+
+/* FMNMX of two numbers, FMNMX3 of three. */
 void extreme(Block &b, Warp &w, const Instruction &i, u32 active) {
-    u32 room[2][LANES], out[LANES], least = b.predicate(w, i.ops[3]);
+    int numbers = i.op == O_FMNMX3 ? 3 : 2;
+    u32 room[3][LANES], out[LANES], least = b.predicate(w, i.ops[1 + numbers]);
     const u32 *x = b.floats(w, i.ops[1], room[0]), *y = b.floats(w, i.ops[2], room[1]);
+    const u32 *z = numbers == 3 ? b.floats(w, i.ops[3], room[2]) : nullptr;
     EACH {
-        float p = input(x[l], i.has(M_FTZ)), q = input(y[l], i.has(M_FTZ));
-        bool down = least >> l & 1, first = down ? p < q : p > q;
-        if (p == q) first = down == std::signbit(p); /* -0 lies below 0 */
-        out[l] = as_bits(std::isnan(p) ? q : std::isnan(q) ? p : first ? p : q);
-        if (std::isnan(p) && std::isnan(q)) out[l] = 0x7fffffff;
+        bool down = least >> l & 1;
+        out[l] = extreme_of(x[l], y[l], i.has(M_FTZ), down);
+        if (z) out[l] = extreme_of(out[l], z[l], i.has(M_FTZ), down);
     }
     put(w, i.ops[0], active, out);
 }
@@ -201,7 +210,7 @@ void set_double_predicate(Block &b, Warp &w, const Instruction &i, u32 active) {
 bool Block::floating(Warp &w, const Instruction &i, u32 active) {
     switch (i.op) {
     case O_FADD: case O_FMUL: case O_FFMA: arithmetic(*this, w, i, active); return true;
-    case O_FMNMX: extreme(*this, w, i, active); return true;
+    case O_FMNMX: case O_FMNMX3: extreme(*this, w, i, active); return true;
     case O_FSETP: set_predicate(*this, w, i, active); return true;
     case O_FSET: set_float(*this, w, i, active); return true;
     case O_FSEL: choose(*this, w, i, active); return true;

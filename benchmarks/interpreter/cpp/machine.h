@@ -16,7 +16,7 @@ typedef uint64_t u64;
 typedef int32_t s32;
 typedef int64_t s64;
 
-enum { LANES = 32, RZ = 255, URZ = 63, PT = 7, BARRIERS = 17, WARP_BARRIER = 16 };
+enum { LANES = 32, RZ = 255, URZ = 255, PT = 7, BARRIERS = 17, WARP_BARRIER = 16 };
 enum Kind : u8 { NONE, REG, UREG, IMM, CONST, PRED, UPRED, ADDRESS, SPECIAL, BARRIER, PREDICATES };
 enum Flag : u8 { NEGATE = 1, INVERT = 2, ABSOLUTE = 4 };
 enum Part : u8 { WHOLE, LOW_HALF, HIGH_HALF, BYTE0, BYTE1, BYTE2, BYTE3 };
@@ -29,7 +29,7 @@ enum Modifier { MODIFIERS(NAME) };
 #undef NAME
 
 struct Operand {
-    u8 kind, flags, part, bank;
+    u8 kind, flags, part, bank; /* part: a Part, or how far the register of an address is shifted to the left */
     u16 reg, ureg; /* ureg: of an address; 0xffff for none */
     s64 imm;       /* bits of an immediate, or an offset in bytes */
 };
@@ -73,7 +73,7 @@ struct Path { /* threads of a warp that run together */
 };
 
 struct Warp {
-    u32 R[256][LANES] = {}, UR[64] = {}, P[8] = {}, UP[8] = {};
+    u32 R[256][LANES] = {}, UR[256] = {}, P[8] = {}, UP[8] = {};
     u32 members[BARRIERS][LANES] = {}; /* of each lane: who meets at this barrier */
     u32 exited = 0;
     u32 first = 0; /* thread number of lane 0 */

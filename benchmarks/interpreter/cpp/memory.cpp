@@ -62,10 +62,12 @@ u8 *Block::place(Warp &w, int lane, const Instruction &i, const Operand &o, unsi
     if (space == GLOBAL || space == GENERIC) {
         Operand base = o;
         base.kind = REG;
+        base.part = WHOLE;
         u64 address = i.wide ? pair(w, base, lane) : w.R[o.reg][lane];
+        if (o.ureg < URZ) address += (u64)w.UR[o.ureg + 1] << 32 | w.UR[o.ureg];
         return generic(w, lane, address + (u64)o.imm, bytes);
     }
-    u32 address = w.R[o.reg][lane] + (u32)o.imm + (o.ureg == 0xffff ? 0 : w.UR[o.ureg]);
+    u32 address = (w.R[o.reg][lane] << o.part) + (u32)o.imm + (o.ureg == 0xffff ? 0 : w.UR[o.ureg]);
     if (space == SHARED) return inside(shared, address, bytes, "shared memory");
     u64 room = (u64)launch.local_bytes;
     if (address % bytes || address > room || room - address < bytes)
@@ -114,16 +116,17 @@ void Block::load_matrix(Warp &w, const Instruction &i, u32 active) {
 }
 
 void Block::load_constant(Warp &w, const Instruction &i, u32 active) {
-    u32 out[2][LANES] = {};
+    u32 out[4][LANES] = {};
     EACH_ACTIVE {
         Operand o = i.ops[1];
         if (o.reg != RZ) o.imm += (s32)w.R[o.reg][l];
         if (o.ureg != 0xffff) o.imm += (s32)w.UR[o.ureg];
-        u64 v = constant(o, i.bytes);
-        out[0][l] = i.bytes < 4 ? widened((const u8 *)&v, i, i.bytes) : (u32)v;
-        out[1][l] = (u32)(v >> 32);
+        for (int n = 0; n < i.bytes; n += 4, o.imm += 4) {
+            u32 v = (u32)constant(o, std::min<unsigned>(i.bytes, 4));
+            out[n / 4][l] = i.bytes < 4 ? widened((const u8 *)&v, i, i.bytes) : v;
+        }
     }
-    for (int n = 0; n < (i.bytes == 8 ? 2 : 1); ++n) put(w, i.ops[0], active, out[n], n);
+    for (int n = 0; n < std::max(1, i.bytes / 4); ++n) put(w, i.ops[0], active, out[n], n);
 }
 
 namespace {

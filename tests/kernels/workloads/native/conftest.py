@@ -9,10 +9,9 @@ import pytest
 from sm_driver import engine
 
 from hashwarden.kernels.workloads.engines.cupy import CupyEngine
-from hashwarden.kernels.workloads.plan import Plan
 
 
 @pytest.fixture
-def native_engine() -> Callable[[Plan], AbstractContextManager[CupyEngine]]:
-    """``with native_engine(plan) as engine``."""
+def native_engine() -> Callable[..., AbstractContextManager[CupyEngine]]:
+    """``with native_engine(plan) as engine``; a second argument is a driver, of another architecture perhaps."""
     return engine

@@ -1,4 +1,4 @@
-"""Every CUDA C program is run on the CPU at size small, passes its own check, and fails it when falsified."""
+"""Every CUDA C program is run as machine code at size small, passes its own check, and fails it when falsified."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sm_driver import Driver
 
 import hashwarden.kernels.workloads.native
 from hashwarden.errors import CheckError, UsageError
@@ -63,6 +64,13 @@ def test_it_passes_its_own_check_and_fails_it_when_falsified(native_engine, work
         for _ in range(STEPS):
             engine.step()
         engine.wait()
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_100"])
+@pytest.mark.parametrize("workload", WORKLOADS, ids=NAMES)
+def test_machine_code_of_other_architectures_passes_too(native_engine, workload, arch) -> None:
+    with native_engine(workload.native(workload.settings("small"), 3), Driver(arch)) as engine:
+        engine.check()
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=NAMES)
