@@ -121,8 +121,11 @@ def by_unit(kernels: list[rules.Kernel]) -> Row:
     for place, turns in enumerate(EACH_TURNS, 1):
         off = np.abs(table[:, place] - table[:, 0]).sum(axis=1) / 2
         more = (table[:, place] - table[:, 0])[mining, alu]
-        found[f"{turns:g}"] = {"mean": off.mean(), "mining": off[mining].mean(), "more_logic": more.mean()}
-    return {turns: {name: round(float(value), 4) for name, value in row.items()} for turns, row in found.items()}
+        found[f"{turns:g}"] = {"mean": round(float(off.mean()), 4)}
+        if mining.any():
+            found[f"{turns:g}"] |= {"mining": round(float(off[mining].mean()), 4),
+                                    "more_logic": round(float(more.mean()), 4)}  # fmt: skip
+    return found
 
 
 def table(found: Row) -> str:
@@ -153,6 +156,7 @@ def table(found: Row) -> str:
     lines += [
         f"| {turns} | {row['mean']:.3f} | {row['mining']:.3f} | {row['more_logic']:+.3f} |"
         for turns, row in found["units"].items()
+        if "mining" in row
     ]
     lines += [f"\nNot carried out: {name}: {why}" for name, why in found["failed"].items()]
     return "\n".join(lines) + "\n"

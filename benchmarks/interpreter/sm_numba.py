@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -59,10 +59,19 @@ def numba_module(kernel: Any, signature: tuple[Any, ...]) -> Module:
 
 
 class NumbaEngine(Engine):
-    """Carries a plan out: each launch is compiled for `ARCH`, once for its body and types, and run to its end."""
+    """Carries a plan out: each launch is compiled for `ARCH`, once for its body and types, and run to its end.
 
-    def __init__(self, plan: Plan) -> None:
+    Parameters
+    ----------
+    plan : Plan
+        A plan of Numba launches.
+    ptx : callable, optional
+        Gives the PTX of a launch of the plan, as `hashwarden.kernels.workloads.engines.offline.ptx_of`.
+    """
+
+    def __init__(self, plan: Plan, ptx: Callable[[Launch, Plan], str] = ptx_of) -> None:
         self.modules: dict[tuple[Any, ...], Module] = {}
+        self._ptx = ptx
         super().__init__(plan)
 
     def free_bytes(self) -> int:
@@ -89,7 +98,7 @@ class NumbaEngine(Engine):
     def _module(self, launch: Launch, arguments: Any) -> Module:
         types = tuple((argument.dtype.str, getattr(argument, "ndim", 0)) for argument in arguments)
         if (launch.body, types) not in self.modules:
-            self.modules[launch.body, types] = Module(linked(ptx_of(launch, self.plan)))
+            self.modules[launch.body, types] = Module(linked(self._ptx(launch, self.plan)))
         return self.modules[launch.body, types]
 
     def wait(self) -> None:

@@ -23,14 +23,14 @@ def launches(plan):
 
 
 @pytest.mark.parametrize("workload", NUMBA, ids=lambda workload: workload.name)
-def test_every_body_compiles_for_four_architectures(workload):
-    from hashwarden.kernels.workloads.engines.offline import cubin_of, ptx_of
+def test_every_body_compiles_for_four_architectures(workload, ptx):
+    from hashwarden.kernels.workloads.engines.offline import cubin_of
 
     plan = workload.build(workload.settings("small"), 0)
     for launch in launches(plan):
-        ptx = ptx_of(launch, plan)
+        text = ptx(launch, plan)
         for architecture in ARCHITECTURES:
-            cubin = read_cubin(cubin_of(ptx, f"sm_{architecture}"), launch.body.__name__)
+            cubin = read_cubin(cubin_of(text, f"sm_{architecture}"), launch.body.__name__)
             table = mix.analyse([cubin])
             assert table.scalars["arch"].tolist() == [architecture]
             assert table.scalars["n_instr"][0] > 10

@@ -12,11 +12,11 @@ NUMBA = [workload for workload in registry.workloads() if workload.build is not 
 
 
 @pytest.mark.parametrize("workload", NUMBA, ids=lambda workload: workload.name)
-def test_its_machine_code_equals_its_oracle(workload):
+def test_its_machine_code_equals_its_oracle(workload, ptx):
     from sm_numba import NumbaEngine
 
     plan = workload.build(workload.settings("small"), 0)
-    engine = NumbaEngine(plan)
+    engine = NumbaEngine(plan, ptx)
     engine.setup()
     engine.step()
     plan.check(Results(engine))
