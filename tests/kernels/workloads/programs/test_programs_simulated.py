@@ -1,4 +1,4 @@
-"""Every Numba workload in Numba's CUDA simulator, at its small size: right, and with the log that the CPU writes."""
+"""Numba workloads in Numba's CUDA simulator, at their small size: right, and with the log that the CPU writes."""
 
 import json
 import os
@@ -16,6 +16,8 @@ from hashwarden.kernels.workloads.engines.cpu import CpuEngine
 pytestmark = pytest.mark.skipif(SIMULATED, reason="this is what starts the simulator")
 
 NUMBA = [workload for workload in registry.workloads() if workload.build is not None]
+ALWAYS = {workload.name for workload in NUMBA[::3]} | {"equihash"}
+"""A third of them shows that a GPU's log is a CPU's; that all are right is seen of their machine code."""
 
 SIMULATE = """
 import json, sys
@@ -35,7 +37,10 @@ print(json.dumps({"lost": log.lost, **sums}))
 """
 
 
-@pytest.mark.parametrize("workload", NUMBA, ids=lambda workload: workload.name)
+@pytest.mark.parametrize(
+    "workload",
+    [pytest.param(it, id=it.name, marks=() if it.name in ALWAYS else pytest.mark.slow) for it in NUMBA],
+)
 def test_simulated(workload):
     """Numba must not be imported before the simulator is chosen, hence a process of its own."""
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
