@@ -99,7 +99,8 @@ void Block::split(Warp &w, size_t path, u32 leaving, s64 target) {
     w.paths.push_back({target, leaving, RUNS, 0});
 }
 
-void Block::scatter(Warp &w, size_t path, const Instruction &i, u32 active, const Operand &o, s64 base) {
+/* Threads jump to where a register of each says, counted from an instruction. */
+void Block::scatter(Warp &w, size_t path, u32 active, const Operand &o, s64 base) {
     u32 rest = active, mask = w.paths[path].mask;
     s64 behind = w.paths[path].pc + 1;
     w.paths.erase(w.paths.begin() + (long)path);
@@ -117,7 +118,6 @@ void Block::scatter(Warp &w, size_t path, const Instruction &i, u32 active, cons
         w.paths.push_back({bytes / 16, together, RUNS, 0});
         rest &= ~together;
     }
-    (void)i;
 }
 
 /* Threads arrive at a barrier of the warp; those with the same members wait together. */
@@ -181,7 +181,7 @@ bool Block::control(Warp &w, size_t path, const Instruction &i, u32 active) {
         return true;
     case O_BRX: case O_RET:
         if (!active) return ++p.pc, true;
-        scatter(w, path, i, active, i.ops[0], i.target);
+        scatter(w, path, active, i.ops[0], i.target);
         return false;
     case O_EXIT: {
         w.exited |= active;

@@ -1,10 +1,9 @@
 /* Half precision, and conversions between kinds of numbers. */
 #include <cfenv>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
-#include "machine.h"
+#include "numbers.h"
 
 #define EACH for (int l = 0; l < LANES; ++l)
 
@@ -36,18 +35,6 @@ double half_of(u32 v, int n, u8 flags) {
     return flags & NEGATE ? -d : d;
 }
 
-u32 float_bits(float f) {
-    u32 v;
-    memcpy(&v, &f, 4);
-    return v;
-}
-
-double float_of(u32 v) {
-    float f;
-    memcpy(&f, &v, 4);
-    return f;
-}
-
 double rounded(double d, const Instruction &i) {
     if (i.has(M_TRUNC)) return std::trunc(d);
     if (i.has(M_FLOOR)) return std::floor(d);
@@ -69,7 +56,7 @@ void to_integer(Block &b, Warp &w, const Instruction &i, u32 active) {
     bool from_double = i.has(M_F64), is_wide = i.has(M_U64) || i.has(M_S64);
     const u32 *x = from_double ? nullptr : b.floats(w, i.ops[1], room);
     EACH {
-        double d = from_double ? b.real(w, i.ops[1], l) : float_of(x[l]);
+        double d = from_double ? b.real(w, i.ops[1], l) : as_float(x[l]);
         if (!from_double && i.has(M_FTZ) && std::fabs(d) < 0x1p-126) d = 0;
         d = rounded(d, i);
         wide[l] = i.has(M_U64)   ? saturated<u64>(d)
@@ -109,9 +96,8 @@ void from_integer(Block &b, Warp &w, const Instruction &i, u32 active) {
         volatile u64 plain = v;
         volatile float f = is_unsigned ? (float)plain : (float)(s64)plain;
         volatile double d = is_unsigned ? (double)plain : (double)(s64)plain;
-        out[l] = float_bits(f);
-        double copy = d;
-        memcpy(&wide[l], &copy, 8);
+        out[l] = as_bits((float)f);
+        wide[l] = as_bits((double)d);
     }
     fesetround(before);
     if (to_double) put_pair(w, i.ops[0], active, wide);
@@ -125,10 +111,10 @@ void round_or_convert(Block &b, Warp &w, const Instruction &i, u32 active) {
     bool from_double = i.has(M_F64);
     const u32 *x = from_double ? nullptr : b.floats(w, i.ops[1], room);
     EACH {
-        double d = from_double ? b.real(w, i.ops[1], l) : float_of(x[l]);
+        double d = from_double ? b.real(w, i.ops[1], l) : as_float(x[l]);
         if (i.op == O_FRND) d = rounded(d, i);
-        out[l] = std::isnan(d) ? 0x7fffffff : float_bits((float)d);
-        memcpy(&wide[l], &d, 8);
+        out[l] = std::isnan(d) ? 0x7fffffff : as_bits((float)d);
+        wide[l] = as_bits(d);
     }
     if (from_double == (i.op == O_FRND)) put_pair(w, i.ops[0], active, wide);
     else put(w, i.ops[0], active, out);
@@ -138,7 +124,7 @@ void round_or_convert(Block &b, Warp &w, const Instruction &i, u32 active) {
 void pack(Block &b, Warp &w, const Instruction &i, u32 active) {
     u32 room[2][LANES], out[LANES];
     const u32 *hi = b.floats(w, i.ops[1], room[0]), *lo = b.floats(w, i.ops[2], room[1]);
-    EACH out[l] = (u32)float_to_half(float_of(hi[l])) << 16 | float_to_half(float_of(lo[l]));
+    EACH out[l] = (u32)float_to_half(as_float(hi[l])) << 16 | float_to_half(as_float(lo[l]));
     put(w, i.ops[0], active, out);
 }
 
@@ -161,7 +147,7 @@ bool Block::halves(Warp &w, const Instruction &i, u32 active) {
             for (int k = 0; k < numbers; ++k) v[k] = half_of(values[k][l], n, i.ops[1 + k].flags);
             double sum = i.op == O_HADD2 ? v[0] + v[1] : i.op == O_HMUL2 ? v[0] * v[1] : std::fma(v[0], v[1], v[2]);
             if (i.has(M_F32)) { /* of the lower halves */
-                both = float_bits((float)sum);
+                both = as_bits((float)sum);
                 break;
             }
             both |= (u32)float_to_half(sum) << 16 * n;

@@ -1,39 +1,13 @@
 /* Single and double precision. What the hardware approximates (MUFU) is computed more exactly here. */
 #include <cfenv>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
-#include "machine.h"
+#include "numbers.h"
 
 #define EACH for (int l = 0; l < LANES; ++l)
 
 namespace {
-
-float as_float(u32 v) {
-    float f;
-    memcpy(&f, &v, 4);
-    return f;
-}
-
-u32 as_bits(float f) {
-    u32 v;
-    memcpy(&v, &f, 4);
-    return v;
-}
-
-double from_halves(u32 lo, u32 hi) {
-    u64 v = (u64)hi << 32 | lo;
-    double d;
-    memcpy(&d, &v, 8);
-    return d;
-}
-
-u64 double_bits(double d) {
-    u64 v;
-    memcpy(&v, &d, 8);
-    return v;
-}
 
 u32 flushed(u32 v) { return v & 0x7f800000 ? v : v & 0x80000000; }
 
@@ -178,8 +152,8 @@ void function(Block &b, Warp &w, const Instruction &i, u32 active) {
     if (reciprocal || root) { /* the upper half of a double, from the upper half of a double */
         const u32 *x = b.floats(w, i.ops[1], room);
         EACH {
-            double d = from_halves(0, x[l]);
-            out[l] = (u32)(double_bits(reciprocal ? 1 / d : 1 / std::sqrt(d)) >> 32);
+            double d = as_double((u64)x[l] << 32);
+            out[l] = (u32)(as_bits(reciprocal ? 1 / d : 1 / std::sqrt(d)) >> 32);
         }
     } else {
         const u32 *x = b.floats(w, i.ops[1], room);
@@ -233,7 +207,7 @@ bool Block::doubles(Warp &w, const Instruction &i, u32 active) {
         if (i.op == O_DADD) v = p + q;
         else if (i.op == O_DMUL) v = p * q;
         else v = std::fma(p, q, real(w, i.ops[3], l));
-        out[l] = double_bits(v);
+        out[l] = as_bits((double)v);
     }
     put_pair(w, i.ops[0], active, out);
     return true;

@@ -101,7 +101,7 @@ struct Block {
     bool control(Warp &w, size_t path, const Instruction &i, u32 active);
     void split(Warp &w, size_t path, u32 leaving, s64 target);
     void wait_at(Warp &w, size_t path, int barrier);
-    void scatter(Warp &w, size_t path, const Instruction &i, u32 active, const Operand &o, s64 base);
+    void scatter(Warp &w, size_t path, u32 active, const Operand &o, s64 base);
 
     /* memory.cpp */
     bool memory(Warp &w, const Instruction &i, u32 active);

@@ -1,8 +1,7 @@
 /* Loads, stores and atomics. Every access is checked, as a memory checker on a GPU would. */
 #include <algorithm>
-#include <cstring>
 
-#include "machine.h"
+#include "numbers.h"
 
 #define EACH_ACTIVE for (int l = 0; l < LANES; ++l) if (active >> l & 1)
 
@@ -92,7 +91,7 @@ void Block::store(Warp &w, const Instruction &i, u32 active, int space) {
     const Operand &o = i.ops[1];
     EACH_ACTIVE {
         u32 words[4];
-        for (int n = 0; n < 4; ++n)
+        for (int n = 0; 4 * n < i.bytes; ++n)
             words[n] = o.kind == UREG ? (o.reg == URZ ? 0 : w.UR[o.reg + n]) : o.reg == RZ ? 0 : w.R[o.reg + n][l];
         memcpy(place(w, l, i, i.ops[0], i.bytes, space), words, i.bytes);
     }
@@ -131,22 +130,10 @@ void Block::load_constant(Warp &w, const Instruction &i, u32 active) {
 
 namespace {
 
-template <class F> F real_of(u64 v) {
-    F f;
-    memcpy(&f, &v, sizeof f);
-    return f;
-}
-
-template <class F> u64 bits_of(F f) {
-    u64 v = 0;
-    memcpy(&v, &f, sizeof f);
-    return v;
-}
-
 u64 combined(u64 old, u64 v, const Instruction &i) {
     bool is_signed = i.has(M_S32) || i.has(M_S64);
-    if (i.has(M_F64) && i.has(M_ADD)) return bits_of(real_of<double>(old) + real_of<double>(v));
-    if (i.has(M_F32) && i.has(M_ADD)) return bits_of(real_of<float>(old) + real_of<float>(v));
+    if (i.has(M_F64) && i.has(M_ADD)) return as_bits(as_double(old) + as_double(v));
+    if (i.has(M_F32) && i.has(M_ADD)) return as_bits(as_float((u32)old) + as_float((u32)v));
     if (i.has(M_F16) || i.has(M_F32) || i.has(M_F64)) throw Fault("an atomic of such numbers");
     if (i.has(M_INC)) return old + 1;
     if (i.has(M_ADD)) return old + v;

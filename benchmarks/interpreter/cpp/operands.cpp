@@ -1,7 +1,5 @@
 /* Reading and writing of operands. */
-#include <cstring>
-
-#include "machine.h"
+#include "numbers.h"
 
 static u32 changed(u32 v, u8 flags) {
     if (flags & ABSOLUTE) v = (s32)v < 0 ? 0 - v : v;
@@ -82,9 +80,7 @@ double Block::real(const Warp &w, const Operand &o, int lane) const {
     u64 v = o.kind == IMM ? (u64)(u32)o.imm << 32 : pair(w, plain, lane);
     if (o.flags & ABSOLUTE) v &= ~0ull >> 1;
     if (o.flags & NEGATE) v ^= 1ull << 63;
-    double d;
-    memcpy(&d, &v, 8);
-    return d;
+    return as_double(v);
 }
 
 u32 Block::predicate(const Warp &w, const Operand &o) const {

@@ -1,7 +1,7 @@
 /* What the lanes of a warp do together: shuffles, votes, reductions, and products of matrices. */
 #include <algorithm>
 
-#include "machine.h"
+#include "numbers.h"
 
 #define EACH for (int l = 0; l < LANES; ++l)
 
@@ -56,16 +56,6 @@ void reduce(Block &b, Warp &w, const Instruction &i, u32 active) {
 }
 
 u32 piece(const Warp &w, const Operand &o, int after, int lane) { return o.reg == RZ ? 0 : w.R[o.reg + after][lane]; }
-
-float as_float(u32 v) {
-    union { u32 v; float f; } both = {v};
-    return both.f;
-}
-
-u32 as_bits(float f) {
-    union { float f; u32 v; } both = {f};
-    return both.v;
-}
 
 /* Fragments as the PTX manual's figures of mma.m16n8k16 (halves) and m16n8k32 (bytes) show them: one row of A lies
    with four lanes, each of whose registers holds `step` neighbours; registers 1 and 3 are eight rows further down. */
