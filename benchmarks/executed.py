@@ -106,7 +106,8 @@ def of_rows(rows: list[Row]) -> list[rules.Kernel]:
 def by_unit(kernels: list[rules.Kernel]) -> Row:
     """How far the synthesis of counters is off, which takes each level of loops to run `pipes.TURNS` times.
 
-    Only its rule for kernels without a core is tried. By constant: the part of the instructions that would have to change its unit, and what miners do too much logic.
+    Only its rule for kernels without a core is tried.
+    By constant: the part of the instructions that would have to change its unit, and what miners do too much logic.
     """
     units = {name: place for place, words in enumerate(UNITS.values()) for name in words.split()}
     of_opcode = np.array([units.get(MNEMONICS.get(code, ("", ""))[1], len(units)) for code in range(512)])
@@ -135,9 +136,9 @@ def table(found: Row) -> str:
         f"Machine code for {ARCH} of {found['workloads']} workloads of our own at size {found['size']} "
         f"({found['kernels']} kernels of {found['families']} families, {found['executed'] / 1e6:,.1f} million "
         "instructions of warps), carried out by the interpreter, not by a GPU; each workload's results agreed with "
-        "its oracle. A rule says from the code alone how often its instructions run; it is off by the part of a kernel's "
-        "executed instructions that would have to change its group of opcodes; means are of kernels. Constants are fitted on the kernels of "
-        "all other families.", "",
+        "its oracle. A rule says from the code alone how often its instructions run; it is off by the part of a "
+        "kernel's executed instructions that would have to change its group of opcodes; means are of kernels. Constants "
+        "are fitted on the kernels of all other families.", "",
         "| rule | mean | median | worst | " + " | ".join(labels) + " |",
         "| --- |" + " ---: |" * (3 + len(labels)),
     ]  # fmt: skip

@@ -75,7 +75,7 @@ KNOWN: Final[Mapping[str, tuple[Known, ...]]] = {
     "Does the static loop weighting of the kernel mix agree with executed instructions?": (
         Known(
             "the interpreter",
-            "It carried out the machine code for sm_90 of 83 of our workloads, 348 kernels. In the mean of these 13.3 % "
+            "It carried out the machine code for sm_90 of 83 of our workloads, 348 kernels. In their mean 13.3 % "
             "of what was executed would have to change its group to have the shares that the constants give, 15.8 % "
             "if every instruction counted once. Constants fitted on other families do hardly better (12.6 %), trip "
             "counts that the code shows do a little (12.5 %; of miners 8.1 % in place of 10.6 %). Training and "
