@@ -137,8 +137,8 @@ def table(found: Row) -> str:
         f"({found['kernels']} kernels of {found['families']} families, {found['executed'] / 1e6:,.1f} million "
         "instructions of warps), carried out by the interpreter, not by a GPU; each workload's results agreed with "
         "its oracle. A rule says from the code alone how often its instructions run; it is off by the part of a "
-        "kernel's executed instructions that would have to change its group of opcodes; means are of kernels. Constants "
-        "are fitted on the kernels of all other families.", "",
+        "kernel's executed instructions that would have to change its group of opcodes; means are of kernels. "
+        "Constants are fitted on the kernels of all other families.", "",
         "| rule | mean | median | worst | " + " | ".join(labels) + " |",
         "| --- |" + " ---: |" * (3 + len(labels)),
     ]  # fmt: skip
